@@ -1,1 +1,70 @@
-"""sphere_theory."""
+"""Checks what hyperspherical energy says about sequential model editing (SPHERE, arXiv 2510.01172).
+
+A layer is a set of n neurons on a sphere, an edit moves them, and everything the paper claims is
+a statement about that motion. Symbols are those of the paper: W is (n, d), one neuron per row; ΔW an
+edit; P = I − αUUᵀ SPHERE's operator on its right.
+
+>>> import numpy as np
+>>> W = np.random.default_rng(0).normal(size=(64, 32))
+>>> round(energy(W, reduction="uniform"), 2)  # 1 is what independent uniform directions have
+1.0
+"""
+
+from sphere_theory.bound import BoundAudit, BoundCheck, audit_bound, bound_constant
+from sphere_theory.energy import (
+    EnergyChange,
+    Estimate,
+    energy,
+    energy_change,
+    energy_estimate,
+    energy_gradient,
+    simplex_energy,
+    uniform_energy,
+)
+from sphere_theory.errors import InputError, SphereTheoryError
+from sphere_theory.gram import GramTracker
+from sphere_theory.models.activations import second_moment
+from sphere_theory.models.weights import load_layer
+from sphere_theory.neurons import Separation, min_separation
+from sphere_theory.projection import NormMatchedShrinkage, SparseProjector
+from sphere_theory.spectrum import (
+    PrincipalSpace,
+    Subspace,
+    bottom_space,
+    principal_space,
+    random_space,
+)
+from sphere_theory.updates import LowRankUpdate
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "BoundAudit",
+    "BoundCheck",
+    "EnergyChange",
+    "Estimate",
+    "GramTracker",
+    "InputError",
+    "LowRankUpdate",
+    "NormMatchedShrinkage",
+    "PrincipalSpace",
+    "Separation",
+    "SparseProjector",
+    "SphereTheoryError",
+    "Subspace",
+    "__version__",
+    "audit_bound",
+    "bottom_space",
+    "bound_constant",
+    "energy",
+    "energy_change",
+    "energy_estimate",
+    "energy_gradient",
+    "load_layer",
+    "min_separation",
+    "principal_space",
+    "random_space",
+    "second_moment",
+    "simplex_energy",
+    "uniform_energy",
+]

@@ -58,6 +58,10 @@ class CoincidentNeuronsError(InputError):
     """Two neurons share one direction, where the energy is infinite and has no gradient."""
 
 
+class CertificateError(InputError):
+    """An edit so large that no finite constant covers it: the certificate does not apply."""
+
+
 class RangeError(InputError):
     """A scalar outside its interval, or a name outside its list."""
 

@@ -1,0 +1,470 @@
+"""Hyperspherical energy HE_s, its gradient, its change under an edit, and its references.
+
+HE_s(W) = Σ_{i≠j} D_ij^(−s) for s > 0 and Σ_{i≠j} log(1/D_ij) for s = 0, over ordered pairs of
+neurons, D_ij = ‖û_i − û_j‖. The HE of the SPHERE paper (arXiv 2510.01172, §3) is s = 1.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from sphere_theory.arrays import (
+    A,
+    Array,
+    as_choice,
+    as_count,
+    as_matrix,
+    as_real,
+    full_precision,
+    like,
+)
+from sphere_theory.errors import RangeError, ShapeError
+from sphere_theory.neurons import (
+    Neurons,
+    Progress,
+    Tile,
+    as_neurons,
+    pair_squares,
+    pair_tangents,
+    require_distinct,
+    tiles,
+)
+
+# Pairs of one edit whose squared distance moves by less than this share: there the change is
+# computed from the edit; beyond it the difference of the two potentials loses nothing.
+_SMALL_MOVE = 0.5
+
+# Float64 entries of a temporary: 8 MiB.
+_CHUNK = 2**20
+
+
+def potential(squared: Tensor, s: float) -> Tensor:
+    """D^(−s), or log(1/D) for s = 0, from D².
+
+    Parameters
+    ----------
+    squared
+        D², any shape, float64.
+    s
+        Exponent, s ≥ 0.
+
+    Returns
+    -------
+    Tensor
+        Same shape, float64; infinite where D² = 0.
+    """
+    if s == 0:
+        return squared.log() * -0.5
+    if s == 1:
+        return squared.rsqrt()
+    if s == 2:
+        return squared.reciprocal()
+    return squared.pow(-s / 2)
+
+
+def gradient_factor(s: float) -> float:
+    """The 2s in front of ∂HE_s/∂w_i; 2 for s = 0, where the potential is a logarithm.
+
+    Parameters
+    ----------
+    s
+        Exponent, s ≥ 0.
+
+    Returns
+    -------
+    float
+        2s, or 2 for s = 0.
+    """
+    return 2 * s if s else 2.0
+
+
+def off_diagonal(values: Tensor, tile: Tile) -> Tensor:
+    """Set a neuron's pairing with itself to zero, in place.
+
+    Parameters
+    ----------
+    values
+        A function of `tile.squared`, same shape.
+    tile
+        The tile it came from.
+
+    Returns
+    -------
+    Tensor
+        `values`.
+    """
+    return values.fill_diagonal_(0.0) if tile.diagonal else values
+
+
+def total_energy(neurons: Neurons, s: float, **source: object) -> float:
+    """Sum of potentials over ordered pairs, one tile at a time.
+
+    Parameters
+    ----------
+    neurons
+        The neurons.
+    s
+        Exponent.
+    **source
+        Passed on to `tiles`.
+
+    Returns
+    -------
+    float
+        HE_s; infinity as soon as one coincident pair is met.
+    """
+    total = 0.0
+    for tile in tiles(neurons, s=s, **source):  # type: ignore[arg-type]  # forwarded keywords
+        total += tile.multiplicity * float(off_diagonal(potential(tile.squared, s), tile).sum())
+        if total == math.inf:
+            break
+    return total
+
+
+@full_precision()
+def energy(W: A, *, s: float = 1.0, reduction: str = "sum", progress: Progress | None = None) -> float:
+    """Hyperspherical energy HE_s(W) of the rows of a weight matrix.
+
+    HE_s(W) = Σ_{i≠j} ‖û_i − û_j‖^(−s) for s > 0, Σ_{i≠j} log(1/‖û_i − û_j‖) for s = 0, with
+    û_i = w_i/‖w_i‖ and the sum over ordered pairs, so n(n−1) terms. Source: SPHERE, arXiv
+    2510.01172, §3, where s = 1.
+
+    Relative error at most 1e-6 for float32 and 1e-9 for float64 input against exact arithmetic on
+    the stored numbers (for s = 0 relative to Σ|log D_ij|, since the sum itself can vanish). Extra
+    memory does not grow with n². Same input and device: same bits.
+
+    Parameters
+    ----------
+    W
+        Weight matrix, (n, d), one neuron per row; numpy or torch, float16 to float64.
+    s
+        Exponent, s ≥ 0.
+    reduction
+        "sum": HE_s itself; "mean": divided by n(n−1); "uniform": divided by `uniform_energy(n, d)`,
+        so that 1 means as spread out as independent uniform directions.
+    progress
+        Called with the share of the work done.
+
+    Returns
+    -------
+    float
+        The energy, unit-free; `inf` when two neurons coincide, 0 for the sum over a single neuron.
+
+    Raises
+    ------
+    ShapeError
+        Not a matrix, empty, or a single row with a reduction that divides by the number of pairs.
+    DTypeError, NonFiniteError, ZeroRowError
+        Not real floating-point numbers; NaN or infinity; a zero row.
+    RangeError
+        s negative or not finite, an unknown reduction, or "uniform" where the expectation is
+        infinite (s ≥ d − 1) or zero.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> round(energy(np.eye(3)), 6)  # six ordered pairs at distance √2
+    4.242641
+    """
+    s = as_real(s, "s", low=0)
+    as_choice(reduction, "reduction", ("sum", "mean", "uniform"))
+    neurons = as_neurons(W, at_least=1 if reduction == "sum" else 2)
+    n, d = neurons.rows.shape
+    # The reference first: a reduction that is not defined should not cost a pass over W.
+    unit = {"sum": lambda: 1.0, "mean": lambda: n * (n - 1), "uniform": lambda: uniform_energy(n, d, s=s)}[reduction]()
+    if unit == 0:
+        raise RangeError("reduction", "a reference that is not zero", f"uniform_energy({n}, {d}, s={s:g}) = 0")
+    return total_energy(neurons, s, progress=progress) / unit
+
+
+@full_precision()
+def energy_gradient(W: A, *, s: float = 1.0) -> A:
+    """Gradient of HE_s with respect to the weights.
+
+    ∂HE_s/∂w_i = (2s/‖w_i‖) Σ_{j≠i} (û_j − c_ij û_i) D_ij^(−s−2), with factor 2 instead of 2s for
+    s = 0. Row i is orthogonal to w_i. Proof: `python -m proofs E2`.
+
+    Parameters
+    ----------
+    W
+        Weight matrix, (n, d), one neuron per row; numpy or torch, float16 to float64.
+    s
+        Exponent, s ≥ 0.
+
+    Returns
+    -------
+    array
+        (n, d), the kind of W; float32, or float64 where W is. Unit: 1/unit of W.
+
+    Raises
+    ------
+    ShapeError, DTypeError, NonFiniteError, ZeroRowError, RangeError
+        As for `energy`.
+    CoincidentNeuronsError
+        Two neurons share a direction.
+    """
+    s = as_real(s, "s", low=0)
+    neurons = as_neurons(W)
+    return like(_gradient(neurons, s), W)
+
+
+def _gradient(neurons: Neurons, s: float) -> Float[Tensor, "n d"]:
+    rows, inverse = neurons.rows, 1 / neurons.norms
+    pull = torch.zeros_like(rows)  # Σ_j M_ij û_j, with M = D^(−s−2)
+    weight = torch.zeros_like(inverse)  # Σ_j M_ij c_ij
+    for tile in tiles(neurons, s=s + 2):
+        require_distinct(tile, "W")
+        force = off_diagonal(potential(tile.squared, s + 2), tile)
+        if len(tile.near):
+            inside = tile.near - tile.near.new_tensor([tile.rows.start, tile.cols.start])
+            force[inside[:, 0], inside[:, 1]] = 0.0
+        along = force * (1 - tile.squared.nan_to_num(posinf=0.0) / 2)
+        sides = [(tile.rows, tile.cols, force, along)]
+        if not tile.diagonal:
+            sides.append((tile.cols, tile.rows, force.T, along.T))
+        for here, there, f, a in sides:
+            pull[here].addmm_((f * inverse[there]).to(rows.dtype), rows[there])
+            weight[here] += a.sum(dim=1)
+        if len(tile.near):
+            _add_near(pull, neurons, tile, s)
+    return _tangent(pull, weight, neurons, s)
+
+
+def _add_near(pull: Float[Tensor, "n d"], neurons: Neurons, tile: Tile, s: float) -> None:
+    """Add the pull of pairs too close for the products, from their accurate tangents."""
+    pairs = tile.near if tile.diagonal else torch.cat([tile.near, tile.near.flip(1)])
+    for chunk in pairs.split(max(1, _CHUNK // pull.shape[1])):
+        tangents, squared = pair_tangents(neurons, chunk)
+        pulls = tangents * potential(squared, s + 2)[:, None]
+        # index_put_ sorts its indices, so that repeated rows are added in one order on every device.
+        pull.index_put_((chunk[:, 0],), pulls.to(pull.dtype), accumulate=True)
+
+
+def _tangent(pull: Tensor, weight: Tensor, neurons: Neurons, s: float) -> Float[Tensor, "n d"]:
+    scale = gradient_factor(s) / neurons.norms
+    for block in _runs(neurons):
+        units = neurons.directions(block)
+        tangent = pull[block].double() - weight[block, None] * units
+        # What rounding left along û_i is no part of the gradient.
+        tangent -= (tangent * units).sum(dim=1, keepdim=True) * units
+        tangent *= scale[block, None]
+        pull[block] = torch.ldexp(tangent, -neurons.exponents[block, None]).to(pull.dtype)
+    return pull
+
+
+def _runs(neurons: Neurons) -> list[slice]:
+    n, d = neurons.rows.shape
+    step = max(1, _CHUNK // d)
+    return [slice(start, min(start + step, n)) for start in range(0, n, step)]
+
+
+class EnergyChange(NamedTuple):
+    """Energies before and after an edit, and their difference to full relative precision.
+
+    Attributes
+    ----------
+    before, after
+        HE_s(W) and HE_s(W + ΔW).
+    change
+        HE_s(W + ΔW) − HE_s(W), not computed as that difference.
+    """
+
+    before: float
+    after: float
+    change: float
+
+
+@full_precision()
+def energy_change(W: Array, delta: Array, *, s: float = 1.0) -> EnergyChange:
+    """Energy before and after an edit, with the change accurate however small the edit is.
+
+    Each pair's squared distance changes by −2(ĉ_ij − c_ij) = −2(e_i·û'_j + û_i·e_j), where
+    e_i = û'_i − û_i is computed from Δw_i; subtracting two energies would leave no digit of an edit of
+    relative size 1e-8. All in float64.
+
+    Parameters
+    ----------
+    W
+        Weight matrix, (n, d), one neuron per row.
+    delta
+        Edit ΔW, (n, d).
+    s
+        Exponent, s ≥ 0.
+
+    Returns
+    -------
+    EnergyChange
+        Before, after, change; `inf` and `nan` follow IEEE rules where neurons coincide.
+
+    Raises
+    ------
+    ShapeError, DTypeError, NonFiniteError, ZeroRowError, RangeError
+        As for `energy`; also when shapes differ, or the edit makes a row zero.
+    """
+    s = as_real(s, "s", low=0)
+    before = as_neurons(W)
+    edit = as_matrix(delta, "delta", rows=before.count, columns=before.rows.shape[1])
+    edited = as_neurons(as_matrix(W, "W").double() + edit.double(), "W + delta")
+    units, moves = _motion(before, edit)
+    start = end = change = 0.0
+    for old, new in zip(tiles(before, s=s, exact=True), tiles(edited, s=s, exact=True), strict=True):
+        i, j = old.rows, old.cols
+        turned = moves[i] @ (units[j] + moves[j]).T + units[i] @ moves[j].T
+        first, last = (off_diagonal(potential(tile.squared, s), tile) for tile in (old, new))
+        gain = off_diagonal(_gain(old.squared, turned * -2, first, last, s), old)
+        start += old.multiplicity * float(first.sum())
+        end += old.multiplicity * float(last.sum())
+        change += old.multiplicity * float(gain.sum())
+    return EnergyChange(start, end, change)
+
+
+def _motion(before: Neurons, edit: Float[Tensor, "n d"]) -> tuple[Float[Tensor, "n d"], Float[Tensor, "n d"]]:
+    """Directions û_i, and how far each moves: e_i = (Δw_i − (‖ŵ_i‖ − ‖w_i‖) û_i)/‖ŵ_i‖."""
+    step = before.on_scale(edit)
+    units = before.directions(slice(None))
+    along = (units * step).sum(dim=1)
+    norm = torch.linalg.vector_norm(units * before.norms[:, None] + step, dim=1)
+    growth = (2 * before.norms * along + step.square().sum(dim=1)) / (norm + before.norms)
+    return units, (step - growth[:, None] * units) / norm[:, None]
+
+
+def _gain(squared: Tensor, moved: Tensor, first: Tensor, last: Tensor, s: float) -> Tensor:
+    """Change of each pair's potential when D² becomes D² + moved."""
+    share = moved / squared
+    small = share.abs() < _SMALL_MOVE
+    growth = torch.log1p(torch.where(small, share, 0.0)) * -0.5
+    gain = growth if s == 0 else first * torch.expm1(s * growth)
+    return torch.where(small, gain, last - first)
+
+
+class Estimate(NamedTuple):
+    """A sampled energy.
+
+    Attributes
+    ----------
+    value
+        Unbiased estimate of HE_s.
+    stderr
+        Its standard error, from the sample variance.
+    low, high
+        value ∓ 1.96 stderr: a 95% interval where the central limit theorem applies. It does not
+        where near-coincident pairs carry the energy and the sample missed them.
+    """
+
+    value: float
+    stderr: float
+    low: float
+    high: float
+
+
+@full_precision()
+def energy_estimate(W: Array, *, s: float = 1.0, samples: int, seed: int) -> Estimate:
+    """Estimate HE_s(W) from a uniform sample of pairs, drawn with replacement.
+
+    Parameters
+    ----------
+    W
+        Weight matrix, (n, d), n ≥ 2, one neuron per row.
+    s
+        Exponent, s ≥ 0.
+    samples
+        Number of pairs, at least 2.
+    seed
+        Seed of the draw; the same pairs on every device.
+
+    Returns
+    -------
+    Estimate
+        Value, standard error and interval, in the unit of `energy(W, s=s)`.
+
+    Raises
+    ------
+    ShapeError, DTypeError, NonFiniteError, ZeroRowError, RangeError
+        As for `energy`; also when `samples` < 2 or `seed` is not a non-negative integer.
+    """
+    s = as_real(s, "s", low=0)
+    samples = as_count(samples, "samples", low=2)
+    generator = torch.Generator().manual_seed(as_count(seed, "seed", low=0, high=2**63 - 1))
+    neurons = as_neurons(W, at_least=2)
+    n = neurons.count
+    i = torch.randint(n, (samples,), generator=generator)
+    j = (i + torch.randint(1, n, (samples,), generator=generator)) % n
+    pairs = torch.stack([i, j], dim=1).to(neurons.rows.device)
+    values = potential(pair_squares(neurons, pairs), s) * (n * (n - 1))
+    value = float(values.mean())
+    stderr = float(values.std()) / math.sqrt(samples)
+    return Estimate(value, stderr, value - 1.96 * stderr, value + 1.96 * stderr)
+
+
+def uniform_energy(n: int, d: int, *, s: float = 1.0) -> float:
+    """Expected HE_s of n independent directions, uniform on the sphere of dimension d − 1.
+
+    n(n−1)·2^(d−2−s) Γ(d/2) Γ((d−1−s)/2) / (√π Γ(d−1−s/2)) for 0 < s < d − 1; for s = 0
+    n(n−1)·(½ψ(d−1) − ½ψ((d−1)/2) − log 2), minus the derivative in s. Proof: `python -m proofs E5`.
+
+    Parameters
+    ----------
+    n
+        Number of neurons, at least 2.
+    d
+        Dimension, at least 2.
+    s
+        Exponent, 0 ≤ s < d − 1.
+
+    Returns
+    -------
+    float
+        The expectation, correctly rounded; unit-free.
+
+    Raises
+    ------
+    RangeError
+        n < 2, d < 2, s < 0, or s ≥ d − 1, where the expectation is infinite.
+    """
+    import mpmath
+
+    n, d = as_count(n, "n", low=2), as_count(d, "d", low=2)
+    s = as_real(s, "s", low=0)
+    if s >= d - 1:
+        raise RangeError("s", f"s < d − 1 = {d - 1} (the expectation is infinite from there on)", f"{s:g}")
+    with mpmath.workdps(40):
+        if s == 0:
+            mean = (mpmath.digamma(d - 1) - mpmath.digamma(mpmath.mpf(d - 1) / 2)) / 2 - mpmath.log(2)
+        else:
+            s_, half = mpmath.mpf(s), mpmath.mpf(1) / 2
+            logs = mpmath.loggamma(d * half) + mpmath.loggamma((d - 1 - s_) * half) - mpmath.loggamma(d - 1 - s_ * half)
+            mean = mpmath.exp(logs + (d - 2 - s_) * mpmath.log(2)) / mpmath.sqrt(mpmath.pi)
+        return float(n * (n - 1) * mean)
+
+
+def simplex_energy(n: int, *, s: float = 1.0) -> float:
+    """Smallest HE_s that n neurons can have: that of a regular simplex.
+
+    n(n−1)·(2n/(n−1))^(−s/2); for s = 0 −½ n(n−1) log(2n/(n−1)). A lower bound for every n and d, reached
+    only by a regular simplex, so only if n ≤ d + 1. Proof: `python -m proofs E4`.
+
+    Parameters
+    ----------
+    n
+        Number of neurons, at least 2.
+    s
+        Exponent, s ≥ 0.
+
+    Returns
+    -------
+    float
+        The bound, unit-free.
+
+    Raises
+    ------
+    RangeError
+        n < 2 or s < 0.
+    """
+    n, s = as_count(n, "n", low=2), as_real(s, "s", low=0)
+    squared = 2 * n / (n - 1)
+    return n * (n - 1) * (-0.5 * math.log(squared) if s == 0 else squared ** (-s / 2))

@@ -1,0 +1,197 @@
+"""The n×n Gram matrix G = WWᵀ: computed once, then kept current under low-rank edits.
+
+Norms, cosines and energies all follow from G, and an edit ΔW = L Rᵀ of rank b changes it by
+WR·Lᵀ + L·(WR)ᵀ + L(RᵀR)Lᵀ, at O(ndb + n²b) operations instead of O(n²d).
+"""
+
+from __future__ import annotations
+
+from typing import Generic
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from sphere_theory.arrays import A, Array, as_count, as_matrix, as_real, full_precision, like
+from sphere_theory.energy import total_energy
+from sphere_theory.errors import RangeError
+from sphere_theory.neurons import NORM_LIMIT, Neurons, as_neurons
+
+
+def gram_matrix(rows: Float[Tensor, "n d"]) -> Float[Tensor, "n n"]:
+    """G = WWᵀ in float64, from the products of its upper blocks alone.
+
+    Parameters
+    ----------
+    rows
+        W, (n, d); pass W.T for the covariance WᵀW.
+
+    Returns
+    -------
+    Tensor
+        (n, n), float64.
+    """
+    n = len(rows)
+    size = 256 if rows.device.type == "cpu" else 2048
+    gram = torch.zeros((n, n), dtype=torch.float64, device=rows.device)
+    for columns in rows.split(1024, dim=1):
+        wide = columns.double()  # widened a slice at a time: no float64 copy of W
+        for start in range(0, n, size):
+            gram[start : start + size, start:].addmm_(wide[start : start + size], wide[start:].T)
+    for start in range(0, n, size):
+        gram[start + size :, start : start + size] = gram[start : start + size, start + size :].T
+    return gram
+
+
+class GramTracker(Generic[A]):
+    """HE, norms and the Gram matrix of a layer under a stream of low-rank edits.
+
+    Holds a copy of W and G = WWᵀ in the dtype of W, and row norms in float64. Near-coincident
+    pairs are recomputed from W as in `energy`. Rounding accumulates in G; every `check_every`
+    updates the drift is measured with a random probe, and G is computed afresh when it exceeds
+    `tolerance`.
+
+    Parameters
+    ----------
+    W
+        Weight matrix, (n, d), one neuron per row; numpy or torch.
+    tolerance
+        Drift at which G is computed afresh. Default 1e-6.
+    check_every
+        Updates between two measurements of the drift. Default 32.
+
+    Raises
+    ------
+    ShapeError, DTypeError, NonFiniteError, ZeroRowError
+        As for `energy`.
+    RangeError
+        Row norms so extreme that G would overflow or vanish in the dtype of W.
+    """
+
+    def __init__(self, W: A, *, tolerance: float = 1e-6, check_every: int = 32) -> None:
+        self._tolerance = as_real(tolerance, "tolerance", low=0, low_open=True)
+        self._check_every = as_count(check_every, "check_every", low=1)
+        self._model = W[:0]  # remembers the kind of array, not the array
+        self._weight = as_matrix(W, "W").clone()
+        self._updates = 0
+        self._refreshes = -1  # the first computation is not a refresh
+        self.refresh()
+
+    @property
+    def weight(self) -> A:
+        """The current W, (n, d), a view of the tracker's own copy: read it, do not write to it."""
+        return like(self._weight, self._model)
+
+    @property
+    def gram(self) -> A:
+        """The current G = WWᵀ, (n, n), a view."""
+        return like(self._gram, self._model)
+
+    @property
+    def updates(self) -> int:
+        """Number of updates so far."""
+        return self._updates
+
+    @property
+    def refreshes(self) -> int:
+        """How often G was computed afresh, by request or automatically."""
+        return self._refreshes
+
+    def row_norms(self) -> A:
+        """Norms ‖w_i‖, (n,), float64."""
+        return like(self._norms.clone(), self._model)
+
+    @full_precision()
+    def update(self, left: Array, right: Array) -> None:
+        """Apply ΔW = L Rᵀ.
+
+        Parameters
+        ----------
+        left
+            L, (n, b).
+        right
+            R, (d, b).
+
+        Raises
+        ------
+        ShapeError, DTypeError, NonFiniteError
+            Factors that do not fit W, or are not finite; the tracker is unchanged.
+        RangeError
+            Edited rows that vanish or overflow; the tracker is unchanged.
+        """
+        n, d = self._weight.shape
+        thin = as_matrix(left, "left", rows=n).to(self._weight)
+        wide = as_matrix(right, "right", rows=d, columns=thin.shape[1]).to(self._weight)
+        # ΔG = A Lᵀ + L Aᵀ with A = WR + ½ L(RᵀR): one symmetric product of rank 2b.
+        half = self._weight @ wide + 0.5 * thin @ (wide.T @ wide)
+        norms = (self._norms.square() + 2 * (half.double() * thin.double()).sum(dim=1)).sqrt()
+        _require_products_fit(norms, self._weight.dtype, "left, right")
+        self._weight.addmm_(thin, wide.T)
+        self._gram.addmm_(torch.cat([half, thin], dim=1), torch.cat([thin, half], dim=1).T)
+        self._norms = norms
+        self._updates += 1
+        if self._updates % self._check_every == 0 and self.drift > self._tolerance:
+            self.refresh()
+
+    def energy(self, s: float = 1.0) -> float:
+        """HE_s of the current weights, from G at O(n²) operations.
+
+        Parameters
+        ----------
+        s
+            Exponent, s ≥ 0.
+
+        Returns
+        -------
+        float
+            As `energy(W, s=s)`, to the drift.
+
+        Raises
+        ------
+        RangeError
+            s negative or not finite.
+        """
+        s = as_real(s, "s", low=0)
+        with full_precision():
+            exponents = torch.zeros(len(self._norms), dtype=torch.int32, device=self._norms.device)
+            neurons = Neurons(self._weight, self._norms, exponents)
+            return total_energy(neurons, s, gram=lambda rows, cols: self._gram[rows, cols])
+
+    @property
+    def drift(self) -> float:
+        """Estimate of ‖G − WWᵀ‖_F/‖G‖_F, measured now.
+
+        One probe z of independent signs: E‖(G − WWᵀ)z‖² = ‖G − WWᵀ‖_F² (Hutchinson). O(nd).
+        """
+        generator = torch.Generator().manual_seed(self._updates)
+        signs = torch.randint(0, 2, (len(self._weight),), generator=generator).to(self._norms) * 2 - 1
+        image = torch.zeros_like(signs)
+        for columns in self._weight.split(4096, dim=1):
+            block = columns.double()
+            image += block @ (block.T @ signs)
+        error = self._gram.double() @ signs - image
+        return float(error.norm() / torch.linalg.vector_norm(self._gram, dtype=torch.float64))
+
+    @full_precision()
+    def refresh(self) -> None:
+        """Compute G and the norms afresh from the current weights.
+
+        Raises
+        ------
+        RangeError
+            Row norms so extreme that G would overflow or vanish.
+        """
+        norms = as_neurons(self._weight).true_norms()
+        _require_products_fit(norms, self._weight.dtype, "W")
+        self._gram = gram_matrix(self._weight).to(self._weight.dtype)
+        self._norms = norms
+        self._refreshes += 1
+
+
+def _require_products_fit(norms: Float[Tensor, " n"], dtype: torch.dtype, argument: str) -> None:
+    limit = NORM_LIMIT[dtype]
+    bad = (~((norms > 1 / limit) & (norms < limit))).nonzero().flatten()  # NaN is bad too
+    if len(bad):
+        row = int(bad[0])
+        expected = f"row norms between {1 / limit:.3g} and {limit:.3g}, whose products fit {dtype}"
+        raise RangeError(argument, expected, f"{len(bad)} rows outside", [f"row {row}: {float(norms[row]):.3g}"])

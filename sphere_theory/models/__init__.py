@@ -1,0 +1,1 @@
+"""Where weights, keys and values come from."""
