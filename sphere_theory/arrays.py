@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
-from typing import TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import torch
@@ -28,7 +28,7 @@ WIDE = (torch.float32, torch.float64)
 
 
 @contextmanager
-def full_precision() -> Iterator[None]:
+def full_precision() -> Generator[None]:
     """Run a block with IEEE float32 products, without autocast and without autograd.
 
     A caller's TF32 or autocast setting would silently cost four digits; it is put back afterwards.
@@ -159,7 +159,9 @@ def require_finite(tensor: Tensor, argument: str) -> None:
     raise NonFiniteError(argument, "finite numbers", got, [f"{first}: {float(tensor[first])}"])
 
 
-def as_real(value: object, argument: str, *, low: float, high: float = math.inf, low_open: bool = False) -> float:
+def as_real(
+    value: object, argument: str, *, low: float, high: float = math.inf, low_open: bool = False
+) -> float:
     """Return `value` as a float inside an interval.
 
     Parameters
@@ -218,7 +220,9 @@ def as_count(value: object, argument: str, *, low: int, high: int | None = None)
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
         raise RangeError(argument, f"an integer ≥ {low}", repr(value))
     if value < low or (high is not None and value > high):
-        raise RangeError(argument, f"an integer ≥ {low}" + (f" and ≤ {high}" if high is not None else ""), repr(value))
+        raise RangeError(
+            argument, f"an integer ≥ {low}" + (f" and ≤ {high}" if high is not None else ""), repr(value)
+        )
     return int(value)
 
 
@@ -249,7 +253,7 @@ def as_choice(value: object, argument: str, choices: tuple[str, ...]) -> str:
     return str(value)
 
 
-def like(tensor: Tensor, model: A) -> A:
+def like(tensor: Tensor, model: object) -> Any:
     """Return `tensor` as the same kind of array as `model`, on the same device.
 
     Parameters

@@ -30,7 +30,7 @@ from sphere_theory.energy import (
 )
 from sphere_theory.errors import CertificateError, CoincidentNeuronsError, InputError
 from sphere_theory.neurons import Neurons, Tile, as_neurons, require_distinct, tiles
-from sphere_theory.updates import LowRankUpdate, as_edit
+from sphere_theory.updates import as_edit
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
@@ -447,7 +447,11 @@ def _check(
     needed = (scale * change / K) ** 2 if change else 0.0
     tightness = needed / output if output else (math.inf if needed else math.nan)
     if output >= needed * (1 - ROUNDING):
-        reason = "‖ΔV‖² is large enough" if needed else "nothing is asked for: " + ("σ = 0" if change else "ΔHE = 0")
+        reason = (
+            "‖ΔV‖² is large enough"
+            if needed
+            else "nothing is asked for: " + ("σ = 0" if change else "ΔHE = 0")
+        )
         return BoundCheck(kind, K, needed, "holds", reason, tightness)
     return BoundCheck(kind, K, needed, "violated", f"‖ΔV‖² = {output:.6g} < {needed:.6g}", tightness)
 

@@ -23,7 +23,7 @@ from sphere_theory.arrays import (
     full_precision,
     like,
 )
-from sphere_theory.errors import RangeError, ShapeError
+from sphere_theory.errors import RangeError
 from sphere_theory.neurons import (
     Neurons,
     Progress,
@@ -176,9 +176,13 @@ def energy(W: A, *, s: float = 1.0, reduction: str = "sum", progress: Progress |
     neurons = as_neurons(W, at_least=1 if reduction == "sum" else 2)
     n, d = neurons.rows.shape
     # The reference first: a reduction that is not defined should not cost a pass over W.
-    unit = {"sum": lambda: 1.0, "mean": lambda: n * (n - 1), "uniform": lambda: uniform_energy(n, d, s=s)}[reduction]()
+    unit = {"sum": lambda: 1.0, "mean": lambda: n * (n - 1), "uniform": lambda: uniform_energy(n, d, s=s)}[
+        reduction
+    ]()
     if unit == 0:
-        raise RangeError("reduction", "a reference that is not zero", f"uniform_energy({n}, {d}, s={s:g}) = 0")
+        raise RangeError(
+            "reduction", "a reference that is not zero", f"uniform_energy({n}, {d}, s={s:g}) = 0"
+        )
     return total_energy(neurons, s, progress=progress) / unit
 
 
@@ -437,7 +441,11 @@ def uniform_energy(n: int, d: int, *, s: float = 1.0) -> float:
             mean = (mpmath.digamma(d - 1) - mpmath.digamma(mpmath.mpf(d - 1) / 2)) / 2 - mpmath.log(2)
         else:
             s_, half = mpmath.mpf(s), mpmath.mpf(1) / 2
-            logs = mpmath.loggamma(d * half) + mpmath.loggamma((d - 1 - s_) * half) - mpmath.loggamma(d - 1 - s_ * half)
+            logs = (
+                mpmath.loggamma(d * half)
+                + mpmath.loggamma((d - 1 - s_) * half)
+                - mpmath.loggamma(d - 1 - s_ * half)
+            )
             mean = mpmath.exp(logs + (d - 2 - s_) * mpmath.log(2)) / mpmath.sqrt(mpmath.pi)
         return float(n * (n - 1) * mean)
 

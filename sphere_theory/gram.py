@@ -68,6 +68,15 @@ class GramTracker(Generic[A]):
         Row norms so extreme that G would overflow or vanish in the dtype of W.
     """
 
+    _tolerance: float
+    _check_every: int
+    _model: A
+    _weight: Tensor
+    _gram: Tensor
+    _norms: Tensor
+    _updates: int
+    _refreshes: int
+
     def __init__(self, W: A, *, tolerance: float = 1e-6, check_every: int = 32) -> None:
         self._tolerance = as_real(tolerance, "tolerance", low=0, low_open=True)
         self._check_every = as_count(check_every, "check_every", low=1)
@@ -194,4 +203,6 @@ def _require_products_fit(norms: Float[Tensor, " n"], dtype: torch.dtype, argume
     if len(bad):
         row = int(bad[0])
         expected = f"row norms between {1 / limit:.3g} and {limit:.3g}, whose products fit {dtype}"
-        raise RangeError(argument, expected, f"{len(bad)} rows outside", [f"row {row}: {float(norms[row]):.3g}"])
+        raise RangeError(
+            argument, expected, f"{len(bad)} rows outside", [f"row {row}: {float(norms[row]):.3g}"]
+        )

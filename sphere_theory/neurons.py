@@ -260,7 +260,9 @@ def pair_squares(neurons: Neurons, pairs: Int[Tensor, "k 2"]) -> Float[Tensor, "
     return squared
 
 
-def pair_tangents(neurons: Neurons, pairs: Int[Tensor, "k 2"]) -> tuple[Float[Tensor, "k d"], Float[Tensor, " k"]]:
+def pair_tangents(
+    neurons: Neurons, pairs: Int[Tensor, "k 2"]
+) -> tuple[Float[Tensor, "k d"], Float[Tensor, " k"]]:
     """Tangents û_j − c_ij û_i at û_i, and D_ij², of named pairs, without cancellation.
 
     Parameters
@@ -284,12 +286,12 @@ def pair_tangents(neurons: Neurons, pairs: Int[Tensor, "k 2"]) -> tuple[Float[Te
     return (along * units - residual) / neurons.norms[j, None], squared
 
 
-def _residual(neurons: Neurons, pairs: Int[Tensor, "k 2"]) -> tuple[Float[Tensor, "k d"], Float[Tensor, " k"]]:
-    """r = ρ w_i − w_j with ρ = ‖w_j‖/‖w_i‖, and D² = (‖r‖² − (ρ‖w_i‖ − ‖w_j‖)²)/‖w_j‖².
-
-    The error of the product ρ w_i is added back, so that r is accurate relative to its own size:
-    then so is D, even where both neurons agree in all but their last digits.
-    """
+def _residual(
+    neurons: Neurons, pairs: Int[Tensor, "k 2"]
+) -> tuple[Float[Tensor, "k d"], Float[Tensor, " k"]]:
+    """Residual r = ρ w_i − w_j with ρ = ‖w_j‖/‖w_i‖, and D² = (‖r‖² − (ρ‖w_i‖ − ‖w_j‖)²)/‖w_j‖²."""
+    # The error of the product ρ w_i is added back, so that r is accurate relative to its own size:
+    # then so is D, even where both neurons agree in all but their last digits.
     i, j = pairs.T
     a, b = neurons.rows[i].double(), neurons.rows[j].double()
     norm = neurons.norms[j]
@@ -342,7 +344,9 @@ def require_distinct(tile: Tile, argument: str) -> None:
     if len(tile.near) and float(tile.squared.min()) == 0:
         i, j = (tile.squared == 0).nonzero()[0].tolist()
         pair = f"rows {tile.rows.start + i} and {tile.cols.start + j}"
-        raise CoincidentNeuronsError(argument, "neurons of pairwise different direction", "a coincident pair", [pair])
+        raise CoincidentNeuronsError(
+            argument, "neurons of pairwise different direction", "a coincident pair", [pair]
+        )
 
 
 class Separation(NamedTuple):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from jaxtyping import Float
@@ -73,7 +73,8 @@ class SparseProjector:
         """
         if isinstance(delta, LowRankUpdate):
             right = as_matrix(delta.right, "delta.right", rows=len(self._basis))
-            return LowRankUpdate(delta.left, like(self._rows(right.T).T, delta.right))
+            thin: Any = LowRankUpdate(delta.left, like(self._rows(right.T).T, delta.right))
+            return thin
         rows = as_matrix(delta, "delta", columns=len(self._basis))
         return like(self._rows(rows), delta)
 
@@ -122,9 +123,12 @@ class NormMatchedShrinkage:
         """
         before, after = edit_norm(delta), edit_norm(self.projector(delta))
         scale = after / before if before else 1.0
-        if isinstance(delta, LowRankUpdate):
-            return LowRankUpdate(delta.left * scale, delta.right)
-        return delta * scale
+        scaled: Any = (
+            LowRankUpdate(delta.left * scale, delta.right)
+            if isinstance(delta, LowRankUpdate)
+            else delta * scale
+        )
+        return scaled
 
 
 def edit_norm(delta: Array | LowRankUpdate) -> float:

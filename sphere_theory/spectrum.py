@@ -146,10 +146,8 @@ def principal_space(
     matrix, exponent = _matrix(W, rows)
     if method == "auto":
         method = "dual" if matrix.shape[0] <= matrix.shape[1] else "covariance"
-    if method == "randomized":
-        spectrum = _randomized(matrix, eta, rank_rule, seed)
-    else:
-        spectrum = _exact(matrix, method)
+    randomized = method == "randomized"
+    spectrum = _randomized(matrix, eta, rank_rule, seed) if randomized else _exact(matrix, method)
     rank, share = select_rank(spectrum.values, spectrum.trace, eta, rank_rule)
     rank = min(rank, spectrum.determined)
     basis = spectrum.vectors(rank).to(matrix.dtype)
@@ -343,8 +341,10 @@ def random_space(like_space: Subspace, *, seed: int) -> Subspace:
 
     Raises
     ------
-    ShapeError, DTypeError, NonFiniteError
-        `like_space.basis` is not a finite matrix, or has more columns than rows.
+    ShapeError
+        `like_space.basis` is not a matrix, or has more columns than rows.
+    DTypeError, NonFiniteError
+        Its entries are not real floating-point numbers, or not finite.
     RangeError
         `seed` is not a non-negative integer.
     """

@@ -94,7 +94,7 @@ def _require_checksum(path: Path, expected: str) -> None:
         with path.open("rb") as file:
             got = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise ModelError(argument="model", expected=f"a readable {path}", got=first_line(error)) from error
+        raise ModelError("model", f"a readable {path}", first_line(error)) from error
     if got != expected:
         wanted = f"{path} with SHA-256 {expected}"
-        raise IntegrityError(argument="model", expected=wanted, got=f"SHA-256 {got}")
+        raise IntegrityError("model", wanted, f"SHA-256 {got}")

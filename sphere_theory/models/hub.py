@@ -52,9 +52,7 @@ class HubRepository:
             from huggingface_hub.utils import EntryNotFoundError, LocalEntryNotFoundError
         except ImportError as error:
             expected = "huggingface_hub installed for a hub id: pip install 'sphere-theory[models]'"
-            raise ModelError(
-                argument="model", expected=expected, got=f"{self.repo_id!r} without it"
-            ) from error
+            raise ModelError("model", expected, f"{self.repo_id!r} without it") from error
         try:
             return Path(huggingface_hub.hf_hub_download(self.repo_id, name))
         except LocalEntryNotFoundError as error:
@@ -66,7 +64,7 @@ class HubRepository:
             # Beside its own errors the client raises those of its HTTP library, another one in each version.
             got = f"{self.repo_id!r} ({name}): {first_line(error)}"
             expected = "a hub repository that exists and can be read"
-            raise ModelError(argument="model", expected=expected, got=got) from error
+            raise ModelError("model", expected, got) from error
 
 
 def first_line(error: BaseException) -> str:

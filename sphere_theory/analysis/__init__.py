@@ -1,0 +1,1 @@
+"""What measurements on layers and edits are made of."""

@@ -1,0 +1,153 @@
+"""One weight matrix in one row: energy against its references, separation, norms, rank."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from time import perf_counter
+from typing import Any
+
+from torch import Tensor
+
+from sphere_theory.energy import energy, simplex_energy, uniform_energy
+from sphere_theory.errors import InputError
+from sphere_theory.models.weights import Checkpoint
+from sphere_theory.neurons import Progress, as_neurons, min_separation
+from sphere_theory.spectrum import principal_space
+
+
+@dataclass(frozen=True)
+class LayerRow:
+    """What one weight matrix is like.
+
+    Attributes
+    ----------
+    tensor
+        Name of the tensor.
+    n, d
+        Neurons and dimension.
+    s
+        Exponent of the energy.
+    uniformity
+        HE_s over `uniform_energy(n, d)`: 1 is as spread out as independent uniform directions.
+    simplex_ratio
+        HE_s over its smallest possible value, that of a regular simplex.
+    separation, pair
+        Smallest distance of two directions, and the two neurons.
+    norm_low, norm_high
+        Smallest and largest row norm.
+    rank
+        r at η = 0.5 under the paper's rule.
+    seconds
+        Time taken.
+    note
+        Why a number is missing; empty if none is.
+    """
+
+    tensor: str
+    n: int
+    d: int
+    s: float
+    uniformity: float | None = None
+    simplex_ratio: float | None = None
+    separation: float | None = None
+    pair: tuple[int, int] | None = None
+    norm_low: float | None = None
+    norm_high: float | None = None
+    rank: int | None = None
+    seconds: float = 0.0
+    note: str = ""
+
+    def record(self) -> dict[str, Any]:
+        """The row as plain numbers, for JSON and CSV."""
+        return asdict(self)
+
+
+def describe_layer(tensor: str, W: Tensor, *, s: float = 1.0, progress: Progress | None = None) -> LayerRow:
+    """Measure one weight matrix.
+
+    Parameters
+    ----------
+    tensor
+        Its name.
+    W
+        Weights, (n, d), one neuron per row.
+    s
+        Exponent of the energy.
+    progress
+        Called with the share of the work done.
+
+    Returns
+    -------
+    LayerRow
+        The numbers; a matrix for which they are not defined gets a note instead.
+    """
+    start = perf_counter()
+    n, d = W.shape
+
+    def part(first: float, share: float) -> Progress | None:
+        return None if progress is None else lambda done: progress(first + share * done)
+
+    try:
+        norms = as_neurons(W, tensor, at_least=2).true_norms()
+        reference = uniform_energy(n, d, s=s)
+        total = energy(W, s=s, progress=part(0, 0.4))
+        separation = min_separation(W, progress=part(0.4, 0.5))
+        return LayerRow(
+            tensor=tensor,
+            n=n,
+            d=d,
+            s=s,
+            uniformity=total / reference if reference else None,
+            simplex_ratio=total / simplex_energy(n, s=s) if s else None,
+            separation=separation.distance,
+            pair=separation.pair,
+            norm_low=float(norms.min()),
+            norm_high=float(norms.max()),
+            rank=principal_space(W).rank,
+            seconds=perf_counter() - start,
+        )
+    except InputError as error:
+        return LayerRow(tensor=tensor, n=n, d=d, s=s, seconds=perf_counter() - start, note=str(error))
+
+
+def describe_layers(
+    checkpoint: Checkpoint,
+    names: Sequence[str],
+    *,
+    s: float = 1.0,
+    device: str = "cpu",
+    progress: Progress | None = None,
+) -> Iterator[LayerRow]:
+    """Measure some matrices of a checkpoint, one in memory at a time.
+
+    Parameters
+    ----------
+    checkpoint
+        An open checkpoint.
+    names
+        Which matrices.
+    s
+        Exponent of the energy.
+    device
+        Where to compute.
+    progress
+        Called with the number of matrices done, fractions included.
+
+    Yields
+    ------
+    LayerRow
+        In the order of `names`.
+    """
+    for k, name in enumerate(names):
+        try:
+            W = checkpoint.matrix(name).to(device)
+        except InputError as error:
+            n, d = checkpoint.shape(name)
+            yield LayerRow(tensor=name, n=n, d=d, s=s, note=str(error))
+            continue
+        yield describe_layer(
+            name, W, s=s, progress=None if progress is None else lambda done, k=k: progress(k + done)
+        )
+        if progress is not None:
+            progress(k + 1)

@@ -1,0 +1,73 @@
+"""What evidence needs to run: seed, budget, device, and the real layer with its keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from torch import Tensor
+
+from sphere_theory.models.activations import minilm_keys
+from sphere_theory.models.weights import Checkpoint, open_checkpoint
+
+LAYERS = range(6)
+
+
+def _silent(message: str) -> None:
+    """Report to nobody."""
+
+
+@dataclass
+class Context:
+    """How evidence is run.
+
+    Attributes
+    ----------
+    seed
+        Seed of everything random.
+    quick
+        Whether to spend about a quarter of the budget.
+    device
+        Where measurements compute.
+    report
+        Told what is being run.
+    """
+
+    seed: int = 0
+    quick: bool = False
+    device: str = "cpu"
+    report: Callable[[str], None] = field(default=_silent, repr=False)
+
+    @property
+    def examples(self) -> int:
+        """Hypothesis examples for each property and each mutant."""
+        return 40 if self.quick else 200
+
+    @property
+    def layers(self) -> range:
+        """Transformer layers that are measured."""
+        return range(3, 4) if self.quick else LAYERS
+
+    @cached_property
+    def checkpoint(self) -> Checkpoint:
+        """The embedded model's weights."""
+        return open_checkpoint("minilm")
+
+    @cached_property
+    def _keys(self) -> dict[int, Tensor]:
+        self.report("running MiniLM on the embedded sentences")
+        return {layer: keys.matrix for layer, keys in minilm_keys(device=self.device).items()}
+
+    def weight(self, layer: int) -> Tensor:
+        """W of ``encoder.layer.{layer}.output.dense``, (384, 1536), the second matrix of the FFN."""
+        return self.checkpoint.matrix(output_name(layer)).to(self.device)
+
+    def keys(self, layer: int) -> Tensor:
+        """Activations that enter it, (1536, tokens)."""
+        return self._keys[layer]
+
+
+def output_name(layer: int) -> str:
+    """Name of the second FFN matrix of a MiniLM layer."""
+    return f"encoder.layer.{layer}.output.dense.weight"

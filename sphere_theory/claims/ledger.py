@@ -1,0 +1,155 @@
+"""What a claim is, what evidence is, and how evidence is run against what the ledger says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sphere_theory.claims.context import Context
+
+
+class Verdict(StrEnum):
+    """What the ledger says of a statement of the paper or of our own."""
+
+    PROVED = "proved"
+    CORRECTED = "proved under a stronger hypothesis"
+    REFUTED = "refuted"
+    MEASURED = "measured"
+    OPEN = "open"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one piece of evidence came to.
+
+    Attributes
+    ----------
+    expected
+        Whether it is what the ledger's verdict says it should be.
+    summary
+        One line for the table.
+    margin
+        How far from the opposite, in one line: a number with its unit, or "exact".
+    data
+        Numbers behind it, JSON-ready; figures are drawn from these.
+    """
+
+    expected: bool
+    summary: str
+    margin: str = ""
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Something that can be run to support a verdict.
+
+    Attributes
+    ----------
+    kind
+        "symbolic", "property" or "measurement".
+    name
+        What is run.
+    run
+        Runs it.
+    """
+
+    kind: str
+    name: str
+    run: Callable[[Context], Finding]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One statement, and everything that is known about it.
+
+    Attributes
+    ----------
+    id
+        Name, e.g. "B5".
+    statement
+        In plain words.
+    latex
+        In symbols.
+    source
+        Paper, section, equation.
+    hypotheses
+        What has to be true for it.
+    verdict
+        What the evidence says, as recorded.
+    evidence
+        What is run to check that it still says so.
+    corrected
+        The statement that is true instead, where the verdict is "refuted" or asks for more.
+    """
+
+    id: str
+    statement: str
+    latex: str
+    source: str
+    hypotheses: str
+    verdict: Verdict
+    evidence: tuple[Evidence, ...]
+    corrected: str = ""
+
+
+@dataclass(frozen=True)
+class Result:
+    """One piece of evidence, run.
+
+    Attributes
+    ----------
+    claim, evidence
+        What was run, and for which claim.
+    finding
+        What came of it.
+    seconds
+        How long it took.
+    """
+
+    claim: Claim
+    evidence: Evidence
+    finding: Finding
+    seconds: float
+
+    def record(self) -> dict[str, Any]:
+        """Everything as plain values, for JSON."""
+        return {
+            "claim": self.claim.id,
+            "statement": self.claim.statement,
+            "verdict": str(self.claim.verdict),
+            "kind": self.evidence.kind,
+            "evidence": self.evidence.name,
+            "as_recorded": self.finding.expected,
+            "summary": self.finding.summary,
+            "margin": self.finding.margin,
+            "seconds": round(self.seconds, 3),
+            "data": self.finding.data,
+        }
+
+
+def run_claims(claims: Sequence[Claim], context: Context) -> Iterator[Result]:
+    """Run all evidence of some claims, in order.
+
+    Parameters
+    ----------
+    claims
+        Which.
+    context
+        Seed, budget, device, layers, progress.
+
+    Yields
+    ------
+    Result
+        One for each piece of evidence, as it is finished.
+    """
+    for claim in claims:
+        for evidence in claim.evidence:
+            context.report(f"{claim.id}: {evidence.name}")
+            start = perf_counter()
+            finding = evidence.run(context)
+            yield Result(claim, evidence, finding, perf_counter() - start)

@@ -1,0 +1,283 @@
+"""Keys at chosen tokens, and their second moment.
+
+The keys of all-MiniLM-L6-v2 are what enters the second matrix of each feed-forward block: the
+columns k of v = W k for W = encoder.layer.{i}.output.dense.weight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from importlib import resources
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
+
+from sphere_theory.arrays import A, as_count, as_matrix, full_precision, like
+from sphere_theory.errors import ModelError, RangeError
+from sphere_theory.gram import gram_matrix
+from sphere_theory.models.embedded import MINILM_LAYERS, minilm_folder
+
+# Token positions, padding included, in one forward pass. Few large passes, since many small ones crawl
+# when cores are shared. The last bits of a result depend on it, hence it is no argument.
+POSITIONS = 4096
+
+
+def second_moment(keys: A) -> A:
+    """Return C0 = K Kᵀ / b, the second moment of keys, not centred.
+
+    Sums are taken in float64.
+
+    Parameters
+    ----------
+    keys
+        K, (d, b), one key a column.
+
+    Returns
+    -------
+    numpy array or Tensor
+        C0, (d, d), of the keys' dtype (float32 for narrower ones), on their device.
+
+    Raises
+    ------
+    ShapeError
+        Not a matrix, or empty.
+    DTypeError
+        Not floating-point numbers of at most 64 bits.
+    NonFiniteError
+        NaN or infinity among the keys.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> second_moment(np.array([[1.0, 3.0], [0.0, 2.0]]))
+    array([[5., 3.],
+           [3., 2.]])
+    """
+    K = as_matrix(keys, "keys")
+    with full_precision():
+        C0 = gram_matrix(K) / K.shape[1]
+    return like(C0.to(K.dtype), keys)
+
+
+@dataclass(frozen=True, eq=False)
+class Keys:
+    """Keys of one layer, and the tokens that they belong to.
+
+    Attributes
+    ----------
+    matrix : Tensor
+        K, (d, b) float32, one key a column.
+    sentence : Tensor
+        (b,) int64, the index of the column's sentence.
+    position : Tensor
+        (b,) int64, the place of the column's token in its sentence, from 0.
+    token : tuple of str
+        The b tokens, in the tokenizer's spelling: "##s" continues a word.
+    """
+
+    matrix: Float[Tensor, "d b"]
+    sentence: Int64[Tensor, " b"]
+    position: Int64[Tensor, " b"]
+    token: tuple[str, ...]
+
+
+def reference_sentences() -> tuple[str, ...]:
+    """Return the 320 plain English sentences that this package carries.
+
+    They were written for it: one fact each, from sixteen fields in turn, so that every prefix is mixed.
+
+    Returns
+    -------
+    tuple of str
+        The sentences.
+    """
+    text = resources.files("sphere_theory.models").joinpath("sentences.txt").read_text(encoding="utf-8")
+    return tuple(text.splitlines())
+
+
+def minilm_keys(
+    layers: Sequence[int] | None = None,
+    *,
+    sentences: Sequence[str] | None = None,
+    device: str | torch.device = "cpu",
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[int, Keys]:
+    """Return the keys of all-MiniLM-L6-v2 at every token of some sentences, in one pass for all layers.
+
+    A key is the activation entering encoder.layer.{i}.output.dense. The sentences' own tokens count,
+    [CLS], [SEP] and padding do not. The model runs in float32; same sentences and device, same bits.
+
+    Parameters
+    ----------
+    layers
+        Which of the layers 0 to 5; None for all.
+    sentences
+        Texts of at most 510 tokens each; None for `reference_sentences`.
+    device
+        Where to run the model and leave the keys.
+    progress
+        Called after each batch with the number of sentences done and of all.
+
+    Returns
+    -------
+    dict of int to Keys
+        For each layer K, (1536, b), columns in the order of the sentences and of their tokens.
+
+    Raises
+    ------
+    RangeError
+        A layer that is not there, no layer, no sentence, an empty one, one that is too long, a
+        device that is not there.
+    ModelError
+        transformers is not installed, or the model is not within reach.
+    IntegrityError
+        The model's weights are not the published ones.
+    """
+    wanted = _as_layers(layers)
+    texts = _as_sentences(sentences)
+    place = _as_device(device)
+    tokenizer, model = _minilm(minilm_folder(), place)
+    added = torch.tensor([tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.pad_token_id])
+    ids = _encoded(tokenizer, texts, added)
+    watched = {layer: model.get_submodule(f"encoder.layer.{layer}.output.dense") for layer in wanted}
+    parts: dict[int, list[Tensor]] = {layer: [] for layer in wanted}
+    with full_precision(), _inputs_of(watched) as inputs:
+        for start, stop in _batches([len(one) for one in ids]):
+            batch, attended = _padded(ids[start:stop], tokenizer.pad_token_id)
+            model(input_ids=batch.to(place), attention_mask=attended.to(place))
+            kept = ~torch.isin(batch, added)
+            for layer in wanted:
+                parts[layer].append(inputs[layer][kept.to(place)])
+            if progress is not None:
+                progress(stop, len(texts))
+    columns = _columns(tokenizer, ids, added)
+    return {layer: Keys(torch.cat(part).T.contiguous(), *columns) for layer, part in parts.items()}
+
+
+def _as_layers(layers: Sequence[int] | None) -> tuple[int, ...]:
+    if layers is None:
+        return tuple(range(MINILM_LAYERS))
+    if not isinstance(layers, Sequence) or not layers:
+        expected = f"at least one of the layers 0 to {MINILM_LAYERS - 1}"
+        raise RangeError("layers", expected, repr(layers))
+    counts = (as_count(layer, "layers", low=0, high=MINILM_LAYERS - 1) for layer in layers)
+    return tuple(dict.fromkeys(counts))
+
+
+def _as_sentences(sentences: Sequence[str] | None) -> tuple[str, ...]:
+    if sentences is None:
+        return reference_sentences()
+    expected = "at least one sentence, in a sequence of strings"
+    if isinstance(sentences, str) or not isinstance(sentences, Sequence) or not sentences:
+        raise RangeError("sentences", expected, repr(sentences))
+    for place, sentence in enumerate(sentences):
+        if not isinstance(sentence, str) or not sentence.strip():
+            raise RangeError("sentences", "text in every sentence", repr(sentence), [place])
+    return tuple(sentences)
+
+
+def _as_device(device: str | torch.device) -> torch.device:
+    try:
+        # A device may be spelt well and yet be missing, or hold no numbers: only using it tells.
+        probe = torch.zeros(1, device=device)
+        probe.item()
+    except (RuntimeError, TypeError, AssertionError, NotImplementedError) as error:
+        expected = "a device that torch can use here"
+        raise RangeError("device", expected, repr(device)) from error
+    return probe.device
+
+
+def _minilm(folder: Path, device: torch.device) -> tuple[Any, nn.Module]:
+    try:
+        import transformers
+    except ImportError as error:
+        expected = "transformers installed: pip install 'sphere-theory[models]'"
+        raise ModelError("model", expected, "'minilm' without it") from error
+    local = {"local_files_only": True, "trust_remote_code": False}
+    with _quiet(transformers.utils.logging):
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, padding_side="right", **local)
+        model = transformers.AutoModel.from_pretrained(
+            folder,
+            use_safetensors=True,
+            # The formula itself: no kernel chosen by device and shape.
+            attn_implementation="eager",
+            **local,
+        )
+    return tokenizer, model.to(device=device, dtype=torch.float32).eval()
+
+
+@contextmanager
+def _quiet(logging: ModuleType) -> Generator[None, None, None]:
+    """Keep transformers from reporting each load; its settings are put back afterwards."""
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
+
+
+@contextmanager
+def _inputs_of(modules: dict[int, nn.Module]) -> Generator[dict[int, Tensor], None, None]:
+    """Keep what last entered each module, as long as the block runs."""
+    seen: dict[int, Tensor] = {}
+
+    def remember(key: int, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        seen[key] = inputs[0]
+
+    handles = [module.register_forward_pre_hook(partial(remember, key)) for key, module in modules.items()]
+    try:
+        yield seen
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _encoded(tokenizer: Any, texts: Sequence[str], added: Tensor) -> list[Tensor]:
+    lists = tokenizer(list(texts), padding=False, truncation=False, verbose=False)["input_ids"]
+    ids = [torch.tensor(one) for one in lists]
+    for place, one in enumerate(ids):
+        if len(one) > tokenizer.model_max_length:
+            # [CLS] and [SEP] take two places.
+            expected = f"at most {tokenizer.model_max_length - 2} tokens a sentence"
+            raise RangeError("sentences", expected, f"{len(one) - 2}", [place])
+        if torch.isin(one, added).all():
+            raise RangeError("sentences", "a token in every sentence", repr(texts[place]), [place])
+    return ids
+
+
+def _batches(lengths: Sequence[int]) -> Iterator[tuple[int, int]]:
+    start, longest = 0, 0
+    for stop, length in enumerate(lengths):
+        longest = max(longest, length)
+        if longest * (stop + 1 - start) > POSITIONS and stop > start:
+            yield start, stop
+            start, longest = stop, length
+    yield start, len(lengths)
+
+
+def _padded(ids: Sequence[Tensor], padding: int) -> tuple[Tensor, Tensor]:
+    lengths = torch.tensor([len(one) for one in ids])
+    batch = pad_sequence(list(ids), batch_first=True, padding_value=padding)
+    return batch, (torch.arange(batch.shape[1]) < lengths[:, None]).long()
+
+
+def _columns(tokenizer: Any, ids: Sequence[Tensor], added: Tensor) -> tuple[Tensor, Tensor, tuple[str, ...]]:
+    places = [(~torch.isin(one, added)).nonzero()[:, 0] for one in ids]
+    sentence = torch.repeat_interleave(torch.tensor([len(own) for own in places]))
+    token = tokenizer.convert_ids_to_tokens(
+        torch.cat([one[own] for one, own in zip(ids, places, strict=True)]).tolist()
+    )
+    # [CLS] stands before the first token.
+    return sentence, torch.cat(places) - 1, tuple(token)

@@ -1,0 +1,43 @@
+"""Type and shape checks for the whole package, Hypothesis profiles, and what a test may need."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import jaxtyping
+
+# Before anything imports the package. int for float is fine: that is what the annotation means (PEP 484).
+jaxtyping.install_import_hook(
+    "sphere_theory", "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
+)
+
+import pytest
+import torch
+from hypothesis import settings
+
+settings.register_profile("ci", derandomize=True, deadline=None, database=None, max_examples=25)
+settings.register_profile("deep", deadline=None, database=None, max_examples=2500)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+@pytest.fixture
+def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let arguments of the wrong type through to the package's own checks, as for its users."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+
+
+@pytest.fixture
+def cuda() -> torch.device:
+    if not torch.cuda.is_available():
+        pytest.skip("needs a CUDA device; torch sees none")
+    return torch.device("cuda")
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    default = Path(__file__).parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("SPHERE_THEORY_DATA", default))
+    if not folder.is_dir():
+        pytest.skip(f"needs the evaluation data: no folder {folder} (SPHERE_THEORY_DATA names another)")
+    return folder

@@ -1,0 +1,282 @@
+"""Slow, literal oracles and the matrices they are asked about.
+
+One formula of theory.md a function, without tiles, products or shortcuts. The same line serves
+two kinds of numbers: a float64 array is computed in float64, and what `exact` returns in 50 digits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import mpmath
+import numpy as np
+import pytest
+import torch
+from hypothesis import strategies as st
+from sphere_theory import SphereTheoryError
+
+MP = mpmath.MPContext()  # a context of its own: nobody else's precision changes
+MP.dps = 50
+
+DTYPES = {"float32": np.float32, "float64": np.float64}
+EXPONENTS = (0.0, 0.5, 1.0, 2.0, 3.7)
+
+
+def _either(exact_function: Callable, float_function: Callable) -> Callable:
+    many = np.frompyfunc(exact_function, 1, 1)
+    return lambda x: many(x) if np.asarray(x).dtype == object else float_function(x)
+
+
+sqrt, log = _either(MP.sqrt, np.sqrt), _either(MP.log, np.log)
+sin, arcsin = _either(MP.sin, np.sin), _either(MP.asin, np.arcsin)
+
+
+def plain(W: Any) -> np.ndarray:
+    """Any array as numpy float64, which holds every input format exactly."""
+    return W.detach().cpu().double().numpy() if isinstance(W, torch.Tensor) else np.asarray(W, dtype=np.float64)
+
+
+def exact(W: Any) -> np.ndarray:
+    """The stored numbers, to be computed with in 50 digits."""
+    return np.frompyfunc(MP.mpf, 1, 1)(plain(W))
+
+
+# --- the sphere ---------------------------------------------------------------------------------
+
+
+def norms(W: np.ndarray) -> np.ndarray:
+    return sqrt((W * W).sum(axis=1))
+
+
+def directions(W: np.ndarray) -> np.ndarray:
+    return W / norms(W)[:, None]
+
+
+def distances(W: np.ndarray) -> np.ndarray:
+    """D, (n, n)."""
+    U = directions(W)
+    return np.stack([norms(U - u) for u in U])
+
+
+def others(values: np.ndarray) -> np.ndarray:
+    """Entries off the diagonal, (n, n−1)."""
+    n = len(values)
+    return values[~np.eye(n, dtype=bool)].reshape(n, n - 1)
+
+
+def terms(W: np.ndarray, s: float) -> np.ndarray:
+    """D^(−s), or log(1/D) for s = 0, over ordered pairs, (n, n−1)."""
+    D = others(distances(W))
+    return D**-s if s else -log(D)
+
+
+def HE(W: np.ndarray, s: float = 1.0) -> Any:
+    return terms(W, s).sum()
+
+
+def factor(s: float) -> float:
+    return 2 * s if s else 2.0
+
+
+def gradient(W: np.ndarray, s: float = 1.0) -> np.ndarray:
+    """(factor/‖w_i‖) Σ_{j≠i} (û_j − c_ij û_i) D_ij^(−s−2)."""
+    U, D = directions(W), distances(W)
+    rows = []
+    for i, u in enumerate(U):
+        pulls = [(v - (u * v).sum() * u) * D[i, j] ** (-s - 2) for j, v in enumerate(U) if j != i]
+        rows.append(np.sum(pulls, axis=0) if pulls else 0 * u)
+    return factor(s) * np.stack(rows) / norms(W)[:, None]
+
+
+def min_separation(W: np.ndarray) -> tuple[Any, set[tuple[int, int]]]:
+    """The smallest distance, and all pairs that have it to a relative 1e-9."""
+    D = distances(W)
+    pairs = [(i, j) for i in range(len(D)) for j in range(i + 1, len(D))]
+    least = min(D[pair] for pair in pairs)
+    return least, {pair for pair in pairs if D[pair] <= least * (1 + 1e-9)}
+
+
+def gram(W: np.ndarray) -> np.ndarray:
+    return np.array([[(a * b).sum() for b in W] for a in W])
+
+
+# --- the bound ----------------------------------------------------------------------------------
+
+
+def frobenius(matrix: np.ndarray) -> Any:
+    return sqrt((matrix * matrix).sum())
+
+
+def _constant(distance: np.ndarray, lengths: np.ndarray, s: float) -> Any:
+    sums = (distance ** (-s - 1) * sqrt(np.maximum(1 - distance * distance / 4, 0))).sum(axis=1)
+    return frobenius(factor(s) * sums / lengths)
+
+
+def K_tri(W: np.ndarray, s: float = 1.0) -> Any:
+    return _constant(others(distances(W)), norms(W), s)
+
+
+def angles(distance: np.ndarray) -> np.ndarray:
+    return 2 * arcsin(np.minimum(distance / 2, 1))
+
+
+def turns(W: np.ndarray, delta: np.ndarray) -> np.ndarray:
+    """δ_i, the angle between w_i and w_i + Δw_i."""
+    return angles(norms(directions(W) - directions(W + delta)))
+
+
+def gaps(W: np.ndarray, delta: np.ndarray) -> np.ndarray:
+    """φ_ij = θ_ij − δ_i − δ_j, (n, n−1)."""
+    turned = turns(W, delta)
+    return others(angles(distances(W)) - turned[:, None] - turned)
+
+
+def reaches(W: np.ndarray, delta: np.ndarray) -> np.ndarray:
+    """m_i, the distance from the origin to the segment [w_i, w_i + Δw_i]."""
+    squared = (delta * delta).sum(axis=1)
+    along = -(W * delta).sum(axis=1)
+    nearest = [min(max(a / q, 0 * q), 1 + 0 * q) if q else q for a, q in zip(along, squared, strict=True)]
+    return norms(W + np.array(nearest)[:, None] * delta)
+
+
+def K_cert(W: np.ndarray, delta: np.ndarray, s: float = 1.0) -> Any:
+    return _constant(2 * sin(gaps(W, delta) / 2), reaches(W, delta), s)
+
+
+def strength(delta: np.ndarray, X: np.ndarray) -> float:
+    """σ² is the smallest eigenvalue of X Xᵀ compressed to the row space of ΔW."""
+    values, vectors = np.linalg.eigh(delta.T @ delta)
+    Q = vectors[:, values > 1e-20 * values[-1]]
+    return float(np.sqrt(max(np.linalg.eigvalsh(Q.T @ X @ X.T @ Q)[0], 0.0)))
+
+
+# --- the operator -------------------------------------------------------------------------------
+
+
+def _projector(W: np.ndarray, alpha: float, rank: Callable[[np.ndarray], int]) -> np.ndarray:
+    values, vectors = np.linalg.eigh(W.T @ W)
+    values, vectors = values[::-1], vectors[:, ::-1]
+    U = vectors[:, : rank(np.cumsum(values) / values.sum())]
+    return np.eye(W.shape[1]) - alpha * U @ U.T
+
+
+def paper_projector(W: np.ndarray, eta: float, alpha: float) -> np.ndarray:
+    """d×d, the smallest r whose share is ≥ η."""
+    return _projector(W, alpha, lambda shares: int(np.argmax(shares >= eta)) + 1)
+
+
+def released_projector(W: np.ndarray, eta: float, alpha: float) -> np.ndarray:
+    """d×d as in the authors' code: rows normalised, (count of shares ≤ η) + 1 columns, overflow cut by slicing."""
+    return _projector(directions(W), alpha, lambda shares: int((shares <= eta).sum()) + 1)
+
+
+def span(basis: Any) -> np.ndarray:
+    """The orthogonal projector on a basis's columns."""
+    Q = np.linalg.qr(plain(basis))[0]
+    return Q @ Q.T
+
+
+def sine(one: Any, other: Any) -> float:
+    """Sine of the largest principal angle between two subspaces of one dimension."""
+    return float(np.linalg.norm(span(one) - span(other), 2))
+
+
+# --- matrices -----------------------------------------------------------------------------------
+
+
+def orthonormal(rng: np.random.Generator, d: int, r: int) -> np.ndarray:
+    return np.linalg.qr(rng.normal(size=(d, r)))[0]
+
+
+def with_spectrum(rng: np.random.Generator, n: int, d: int, eigenvalues: np.ndarray) -> np.ndarray:
+    """A matrix whose WᵀW has these nonzero eigenvalues."""
+    k = len(eigenvalues)
+    return orthonormal(rng, n, k) * np.sqrt(eigenvalues) @ orthonormal(rng, d, k).T
+
+
+def simplex(n: int) -> np.ndarray:
+    """n neurons of a regular simplex, (n, n)."""
+    return np.eye(n) - 1 / n
+
+
+def near(rng: np.random.Generator, n: int, d: int, angle: float) -> np.ndarray:
+    """Gaussian rows, the last at `angle` from the first, and longer."""
+    W = rng.normal(size=(n, d))
+    across = rng.normal(size=d)
+    across -= across @ W[0] / (W[0] @ W[0]) * W[0]
+    across *= np.linalg.norm(W[0]) / np.linalg.norm(across)
+    W[-1] = 1.7 * (np.cos(angle) * W[0] + np.sin(angle) * across)
+    return W
+
+
+def _gaussian(rng: np.random.Generator, n: int, d: int) -> np.ndarray:
+    return rng.normal(size=(n, d))
+
+
+def _scaled(rng: np.random.Generator, n: int, d: int, low: float, high: float) -> np.ndarray:
+    return rng.normal(size=(n, d)) * 10.0 ** rng.uniform(low, high, size=(n, 1))
+
+
+def _antipodal(rng: np.random.Generator, n: int, d: int) -> np.ndarray:
+    W = rng.normal(size=(n, d))
+    W[n // 2 :] = -2 * W[: n - n // 2] + 1e-4 * rng.normal(size=(n - n // 2, d))
+    return W
+
+
+STRUCTURES: dict[str, Callable[[np.random.Generator, int, int], np.ndarray]] = {
+    "gaussian": _gaussian,
+    "positive": lambda rng, n, d: rng.random((n, d)),
+    "near pair": lambda rng, n, d: near(rng, n, d, 10.0 ** rng.uniform(-6, -1)),
+    "tight cluster": lambda rng, n, d: rng.normal(size=d) + 1e-3 * rng.normal(size=(n, d)),
+    "antipodal": _antipodal,
+    "rank deficient": lambda rng, n, d: rng.normal(size=(n, max(2, d // 2))) @ rng.normal(size=(max(2, d // 2), d)),
+    "mixed scales": lambda rng, n, d: _scaled(rng, n, d, -8, 8),
+    "huge": lambda rng, n, d: _scaled(rng, n, d, 29, 31),
+    "tiny": lambda rng, n, d: _scaled(rng, n, d, -31, -29),
+}
+
+
+def structured(structure: str, seed: int, n: int, d: int, dtype: str = "float64") -> np.ndarray:
+    """A matrix of a named structure, as numpy, after rounding to `dtype`."""
+    return STRUCTURES[structure](np.random.default_rng(seed), n, d).astype(DTYPES[dtype])
+
+
+@st.composite
+def weights(
+    draw: st.DrawFn, n: tuple[int, int] = (2, 12), d: tuple[int, int] = (3, 10), without: tuple[str, ...] = ()
+) -> np.ndarray:
+    """float32 and float64 matrices of every structure, named by seed and shape."""
+    return structured(
+        draw(st.sampled_from([name for name in STRUCTURES if name not in without]), label="structure"),
+        draw(st.integers(0, 2**32 - 1), label="seed"),
+        draw(st.integers(*n), label="n"),
+        draw(st.integers(*d), label="d"),
+        draw(st.sampled_from(sorted(DTYPES)), label="dtype"),
+    )
+
+
+# --- checkers -----------------------------------------------------------------------------------
+
+
+def check_close(got: Any, expected: Any, tolerance: float, scale: Any = None) -> None:
+    """|got − expected| ≤ tolerance·scale, entry by entry; the scale is |expected| unless given."""
+    error = abs(np.asarray(got) - np.asarray(expected))
+    worst = np.max(error / (abs(np.asarray(expected)) if scale is None else scale))
+    assert worst <= tolerance, f"expected {expected}, got {got}: off by {float(worst):.3g} > {tolerance:g}"
+
+
+def check_kind(result: Any, model: Any, dtype: str) -> None:
+    """The result is an array as the model is, of this dtype."""
+    expected = (np.ndarray if isinstance(model, np.ndarray) else torch.Tensor, dtype)
+    got = (type(result), str(result.dtype).removeprefix("torch."))
+    assert got == expected, f"expected {expected}, got {got}"
+
+
+def check_refused(call: Callable[[], object], error: type[Exception], message: str) -> None:
+    """The call raises this very error with this very message."""
+    with pytest.raises(SphereTheoryError) as caught:
+        call()
+    assert isinstance(caught.value, ValueError)
+    got = (type(caught.value).__name__, str(caught.value))
+    assert got == (error.__name__, message), f"expected {(error.__name__, message)}, got {got}"
