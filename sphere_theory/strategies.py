@@ -61,8 +61,8 @@ def neuron_matrices(
     *,
     structures: tuple[str, ...] = STRUCTURES,
     n: st.SearchStrategy[int] = st.integers(2, 12),  # ruff: ignore[function-call-in-default-argument]  # strategies are immutable
-    d: st.SearchStrategy[int] = st.integers(2, 10),  # ruff: ignore[function-call-in-default-argument]
-    angle: st.SearchStrategy[float] = st.sampled_from([1e-1, 1e-3, 1e-6]),  # ruff: ignore[function-call-in-default-argument]
+    d: st.SearchStrategy[int] = st.integers(2, 10),
+    angle: st.SearchStrategy[float] = st.sampled_from([1e-1, 1e-3, 1e-6]),
     dtype: str = "float64",
     library: str = "numpy",
 ) -> Any:
@@ -195,7 +195,7 @@ def edits(
     W: Any,
     *,
     directions: tuple[str, ...] = DIRECTIONS,
-    size: st.SearchStrategy[float] = st.sampled_from([1e-8, 1e-6, 1e-4, 1e-2, 1e-1, 1.0]),  # ruff: ignore[function-call-in-default-argument]
+    size: st.SearchStrategy[float] = st.sampled_from([1e-8, 1e-6, 1e-4, 1e-2, 1e-1, 1.0]),
 ) -> Any:
     """Edits ΔW of given weights, of a given relative size ‖ΔW‖_F/‖W‖_F.
 
@@ -287,7 +287,7 @@ def projectors(
     draw: st.DrawFn,
     d: int,
     *,
-    alpha: st.SearchStrategy[float] = st.sampled_from([0.0, 0.5, 0.8, 1.0, 2.0]),  # ruff: ignore[function-call-in-default-argument]
+    alpha: st.SearchStrategy[float] = st.sampled_from([0.0, 0.5, 0.8, 1.0, 2.0]),
     dtype: str = "float64",
     library: str = "numpy",
 ) -> SparseProjector:

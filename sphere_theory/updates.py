@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sphere_theory.arrays import Array, as_matrix, like
+from sphere_theory.arrays import as_matrix, like
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class LowRankUpdate:
         """L and R as tensors."""
         return as_matrix(self.left, "left"), as_matrix(self.right, "right")
 
-    def dense(self) -> Array:
+    def dense(self) -> Any:
         """ΔW itself, (n, d), of the factors' kind."""
         left, right = self.factors()
         return like(left @ right.T, self.left)

@@ -36,9 +36,9 @@ class RegimeCell:
     edits
         Number of edits t.
     regime
-        "small perturbation": certified as a whole, and the first order is right; "certified": as a whole,
-        but the first order is off; "certified step by step"; "first order only": right, but not certified;
-        "void": nothing supports the bound, even where it happens to hold.
+        "small perturbation": certified as a whole, and the first order is right; "certified": as a
+        whole, but the first order is off; "certified step by step"; "first order only": right, but not
+        certified; "void": nothing supports the bound, even where it happens to hold.
     smallest_gap, step_gap
         min φ_ij of the cumulative edit, and of one step from where the stream stands, radians.
     energy_change

@@ -2,6 +2,16 @@
 
 from sphere_theory.claims.catalog import find_claim, ledger
 from sphere_theory.claims.context import Context
-from sphere_theory.claims.ledger import Claim, Evidence, Finding, Result, Verdict, run_claims
+from sphere_theory.claims.ledger import Claim, Evidence, Finding, Result, Verdict, run_evidence
 
-__all__ = ["Claim", "Context", "Evidence", "Finding", "Result", "Verdict", "find_claim", "ledger", "run_claims"]
+__all__ = [
+    "Claim",
+    "Context",
+    "Evidence",
+    "Finding",
+    "Result",
+    "Verdict",
+    "find_claim",
+    "ledger",
+    "run_evidence",
+]

@@ -130,7 +130,7 @@ def _operator() -> tuple[Claim, ...]:
             f"{PAPER}, §4, the purpose of P",
             Verdict.REFUTED,
             measured("effect of P and of its controls on |ΔHE|", measure.projection_effect),
-            corrected="P makes the edit smaller (O3), not its effect on HE; for random edits |ΔHE| can grow many times.",
+            corrected="P makes the edit smaller (O3), not its effect on HE: |ΔHE| of random edits can grow.",
         ),
         _claim(
             "O8",
@@ -156,7 +156,8 @@ def _energy() -> tuple[Claim, ...]:
         _claim(
             "E2",
             "The gradient of HE_s is (2s/‖w_i‖) Σ (û_j − c_ij û_i) D_ij^(−s−2), tangent to the sphere",
-            r"\partial HE_s/\partial w_i = \tfrac{2s}{\lVert w_i\rVert}\sum_{j\ne i}(\hat u_j - c_{ij}\hat u_i)D_{ij}^{-s-2}",
+            r"\partial HE_s/\partial w_i = "
+            r"\tfrac{2s}{\lVert w_i\rVert}\sum_{j\ne i}(\hat u_j - c_{ij}\hat u_i)D_{ij}^{-s-2}",
             f"{PAPER}, Appendix C.1",
             Verdict.PROVED,
             hypotheses="no zero row, no coincident neurons; factor 2 for s = 0",
@@ -227,7 +228,8 @@ def _bound() -> tuple[Claim, ...]:
         _claim(
             "B3",
             "For small edits the bound holds with the first-order constant K = ‖∇HE(W)‖_F",
-            r"\lVert\Delta W\rVert_F \ll 1 \Rightarrow \lVert\Delta W\rVert_F^2 \ge (\Delta HE/\lVert\nabla HE\rVert_F)^2",
+            r"\lVert\Delta W\rVert_F \ll 1 \Rightarrow "
+            r"\lVert\Delta W\rVert_F^2 \ge (\Delta HE/\lVert\nabla HE\rVert_F)^2",
             f"{PAPER}, Theorem 1, assumption 2",
             Verdict.REFUTED,
             measured("edits along +∇HE, relative size 1e-7 to 1e-2", measure.ascent_edit),
@@ -236,7 +238,8 @@ def _bound() -> tuple[Claim, ...]:
         _claim(
             "B4",
             "The triangle constant bounds the gradient: K_tri ≥ ‖∇HE‖_F",
-            r"K_{tri}^2 = \sum_i\Bigl[\tfrac{2s}{\lVert w_i\rVert}\sum_{j\ne i}D_{ij}^{-s-1}\sqrt{1-D_{ij}^2/4}\Bigr]^2",
+            r"K_{tri}^2 = \sum_i\Bigl[\tfrac{2s}{\lVert w_i\rVert}"
+            r"\sum_{j\ne i}D_{ij}^{-s-1}\sqrt{1-D_{ij}^2/4}\Bigr]^2",
             f"{PAPER}, Appendix C.1",
             Verdict.PROVED,
             hypotheses="no coincident neurons",

@@ -132,13 +132,15 @@ class Result:
         }
 
 
-def run_claims(claims: Sequence[Claim], context: Context) -> Iterator[Result]:
-    """Run all evidence of some claims, in order.
+def run_evidence(claim: Claim, evidence: Sequence[Evidence], context: Context) -> Iterator[Result]:
+    """Run some of a claim's evidence, in order.
 
     Parameters
     ----------
-    claims
-        Which.
+    claim
+        The claim.
+    evidence
+        Which of its evidence.
     context
         Seed, budget, device, layers, progress.
 
@@ -147,9 +149,8 @@ def run_claims(claims: Sequence[Claim], context: Context) -> Iterator[Result]:
     Result
         One for each piece of evidence, as it is finished.
     """
-    for claim in claims:
-        for evidence in claim.evidence:
-            context.report(f"{claim.id}: {evidence.name}")
-            start = perf_counter()
-            finding = evidence.run(context)
-            yield Result(claim, evidence, finding, perf_counter() - start)
+    for piece in evidence:
+        context.report(f"{claim.id}: {piece.name}")
+        start = perf_counter()
+        finding = piece.run(context)
+        yield Result(claim, piece, finding, perf_counter() - start)

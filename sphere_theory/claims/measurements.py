@@ -14,7 +14,7 @@ from sphere_theory.analysis.edits import INPUTS, KINDS, make_edit, make_inputs, 
 from sphere_theory.analysis.layers import describe_layer
 from sphere_theory.analysis.regimes import REGIMES, regime_map
 from sphere_theory.bound import BoundAudit, audit_bound
-from sphere_theory.claims.context import Context
+from sphere_theory.claims.context import Context, output_name
 from sphere_theory.claims.ledger import Evidence, Finding
 from sphere_theory.energy import energy_change, energy_gradient
 from sphere_theory.projection import NormMatchedShrinkage, SparseProjector
@@ -24,6 +24,8 @@ from sphere_theory.spectrum import bottom_space, principal_space, random_space
 UNIFORMITY_LAYER_3 = 0.9994
 RANK_SHARE_LAYER_3 = 0.185
 GRADIENT_SHARE_LAYER_3 = 0.36
+
+CONTROLS = ("SPHERE", "same norm", "random subspace", "bottom-r")
 
 ALPHA, ETA = 0.8, 0.5  # the paper's setting on MEMIT
 
@@ -48,15 +50,17 @@ def uniformity(context: Context) -> Finding:
     Finding
         As expected if layer 3's output matrix is at 0.9994, and no matrix is below the simplex bound.
     """
-    names = [name for name in context.checkpoint.matrices("encoder.layer.*.weight")]
+    names = context.checkpoint.matrices("encoder.layer.*.weight")
     rows = []
     for name in names:
         context.report(f"E5: {name}")
         rows.append(describe_layer(name, context.checkpoint.matrix(name).to(context.device)).record())
     values = {row["tensor"]: row["uniformity"] for row in rows}
-    layer_3 = values["encoder.layer.3.output.dense.weight"]
+    layer_3 = values[output_name(3)]
     possible = all(row["simplex_ratio"] >= 1 for row in rows)
-    outputs = [v for name, v in values.items() if name.endswith("output.dense.weight") and "attention" not in name]
+    outputs = [
+        v for name, v in values.items() if name.endswith("output.dense.weight") and "attention" not in name
+    ]
     return Finding(
         expected=round(layer_3, 4) == UNIFORMITY_LAYER_3 and possible,
         summary=f"HE/uniform of {len(rows)} matrices: {_spread(values.values())}; FFN outputs {_spread(outputs)}",
@@ -83,8 +87,15 @@ def gradient_share(context: Context) -> Finding:
         W = context.weight(layer)
         space = principal_space(W, eta=ETA)
         slope = energy_gradient(W.double())
-        inside = torch.linalg.vector_norm(slope @ space.basis.double()) ** 2 / torch.linalg.vector_norm(slope) ** 2
-        rows.append({"layer": layer, "share": float(inside), "rank": space.rank, "rank_share": space.rank / min(W.shape)})
+        inside = (
+            torch.linalg.vector_norm(slope @ space.basis.double()) ** 2 / torch.linalg.vector_norm(slope) ** 2
+        )
+        rows.append({
+            "layer": layer,
+            "share": float(inside),
+            "rank": space.rank,
+            "rank_share": space.rank / min(W.shape),
+        })
     third = next(row for row in rows if row["layer"] == 3)
     as_recorded = (round(third["share"], 2), round(third["rank_share"], 3)) == (
         GRADIENT_SHARE_LAYER_3,
@@ -112,12 +123,12 @@ def projection_effect(context: Context) -> Finding:
     Finding
         As expected if the projector makes |ΔHE| larger for some real edits: it guarantees nothing (O6).
     """
-    rows = []
+    rows: list[dict[str, Any]] = []
     for layer in context.layers:
         W, keys = context.weight(layer).double(), context.keys(layer)
         space = principal_space(W, eta=ETA)
         projector = SparseProjector(space, ALPHA)
-        controls = {
+        controls: dict[str, SparseProjector | NormMatchedShrinkage] = {
             "SPHERE": projector,
             "same norm": NormMatchedShrinkage(projector),
             "random subspace": SparseProjector(random_space(space, seed=context.seed), ALPHA),
@@ -126,13 +137,15 @@ def projection_effect(context: Context) -> Finding:
         for trial in range(4 if context.quick else 16):
             for kind, delta in _trial_edits(W, keys, context.seed + trial):
                 before = abs(energy_change(W, delta).change)
-                effect = {name: abs(energy_change(W, op(delta)).change) / before for name, op in controls.items()}
+                effect = {
+                    name: abs(energy_change(W, op(delta)).change) / before for name, op in controls.items()
+                }
                 rows.append({"layer": layer, "edit": kind, **effect})
     rate = {kind: _rate(rows, kind) for kind in ("memit", "random")}
-    medians = {name: statistics.median(row[name] for row in rows) for name in controls}
+    medians = {name: statistics.median(row[name] for row in rows) for name in CONTROLS}
     return Finding(
         expected=any(row["SPHERE"] > 1 for row in rows),
-        summary=f"P makes |ΔHE| larger for {rate['memit']:.0%} of MEMIT and {rate['random']:.0%} of random edits",
+        summary=f"larger |ΔHE| after P: {rate['memit']:.0%} of MEMIT edits, {rate['random']:.0%} of random ones",
         margin="median |ΔHE| ratio: " + ", ".join(f"{name} {value:.2f}" for name, value in medians.items()),
         data={"rows": rows, "rate_larger": rate, "medians": medians},
     )
@@ -151,7 +164,12 @@ def _rate(rows: list[dict[str, Any]], kind: str) -> float:
 
 def _audit_record(audit: BoundAudit, **labels: Any) -> dict[str, Any]:
     checks = {
-        check.kind: {"constant": check.constant, "verdict": check.verdict, "why": check.reason, "tightness": check.tightness}
+        check.kind: {
+            "constant": check.constant,
+            "verdict": check.verdict,
+            "why": check.reason,
+            "tightness": check.tightness,
+        }
         for check in audit.checks
     }
     return labels | {
@@ -206,10 +224,11 @@ def hidden_edit(context: Context) -> Finding:
     violated = set(_verdicts(records, "gradient")) == {"violated"}
     kept = "violated" not in _verdicts(records, "certified")
     outputs = max(record["output_change_squared"] for record in records)
+    least = min(record["checks"]["gradient"]["tightness"] for record in records)
     return Finding(
         expected=violated and kept,
-        summary=f"64 orthonormal inputs, edit outside their span, {len(records)} layers: ΔHE ≠ 0 at ‖ΔV‖² ≤ {outputs:.1g}",
-        margin=f"(ΔHE/K)²/‖ΔV‖² ≥ {min(record['checks']['gradient']['tightness'] for record in records):.1g}",
+        summary=f"edit outside the span of 64 orthonormal inputs: ΔHE ≠ 0 at ‖ΔV‖² ≤ {outputs:.1g}",
+        margin=f"(ΔHE/K)²/‖ΔV‖² ≥ {least:.1g}",
         data={"audits": records},
     )
 
@@ -233,7 +252,9 @@ def ascent_edit(context: Context) -> Finding:
         slope = energy_gradient(W)
         for exponent in range(-7, -1):
             delta = of_size(slope, W, 10.0**exponent)
-            records.append(_audit_record(audit_bound(W, delta), layer=layer, edit="ascent", inputs="orthonormal"))
+            records.append(
+                _audit_record(audit_bound(W, delta), layer=layer, edit="ascent", inputs="orthonormal")
+            )
     verdicts = _verdicts(records, "gradient")
     excess = [record["checks"]["gradient"]["tightness"] - 1 for record in records]
     return Finding(
@@ -262,7 +283,7 @@ def radial_edit(context: Context) -> Finding:
     outputs = min(record["output_change_squared"] for record in records)
     return Finding(
         expected=energies < 1e-6 and outputs > 1,
-        summary=f"W ↦ 1.1·W on {len(records)} layers: |ΔHE| ≤ {energies:.1g}, ‖ΔV‖² on real keys ≥ {outputs:.3g}",
+        summary=f"W ↦ 1.1·W on {len(records)} layers, real keys: |ΔHE| ≤ {energies:.1g}",
         margin=f"‖ΔV‖² ≥ {outputs:.3g}",
         data={"audits": records},
     )
@@ -321,7 +342,7 @@ def tightness(context: Context) -> Finding:
     certified = _tightest(plain, "certified")
     return Finding(
         expected=max(first, certified) < 1e-3,
-        summary=f"random and MEMIT-like edits: tightness ≤ {first:.1g} (K_grad, size ≤ 1e-2), ≤ {certified:.1g} (K_cert)",
+        summary=f"random and MEMIT-like edits: ≤ {first:.1g} (K_grad, size ≤ 1e-2), ≤ {certified:.1g} (K_cert)",
         margin=f"holds by a factor {1 / certified:.0e}",
         data={"audits": records},
     )
@@ -361,7 +382,8 @@ def regimes(context: Context) -> Finding:
     most = counts[-1]
     return Finding(
         expected=cells[0]["regime"] == "small perturbation" and cells[-1]["regime"] not in REGIMES[:2],
-        summary="random streams: " + ", ".join(f"{count} cells {name}" for name, count in tally.items() if count),
+        summary="random streams: "
+        + ", ".join(f"{count} cells {name}" for name, count in tally.items() if count),
         margin=f"after {most} edits: first order right up to steps of {_largest(cells, most, 1):.1g}, "
         f"certified up to {_largest(cells, most, 2):.1g}",
         data={"cells": cells, "layer": 3},
@@ -370,7 +392,9 @@ def regimes(context: Context) -> Finding:
 
 def _largest(cells: list[dict[str, Any]], edits: int, best: int) -> float:
     """Largest step size that is still in one of the best regimes after some edits."""
-    return max((c["step"] for c in cells if c["edits"] == edits and c["regime"] in REGIMES[:best]), default=math.nan)
+    return max(
+        (c["step"] for c in cells if c["edits"] == edits and c["regime"] in REGIMES[:best]), default=math.nan
+    )
 
 
 def measured(name: str, run: Any) -> Evidence:

@@ -363,8 +363,9 @@ def _sequential_margin(example: Any, remembers: bool) -> float:
     nothing = np.zeros((d, 0))
     keys, values = np.hstack([first.keys, second.keys]), np.hstack([first.values, second.values])
     once = _memit(W, np.eye(d), keys, values, nothing)
-    halfway = _memit(W, np.eye(d), *first, nothing)
-    return equality(once, _memit(halfway, np.eye(d), *second, first.keys if remembers else nothing), 1e-8)
+    halfway = _memit(W, np.eye(d), first.keys, first.values, nothing)
+    past = first.keys if remembers else nothing
+    return equality(once, _memit(halfway, np.eye(d), second.keys, second.values, past), 1e-8)
 
 
 @st.composite
@@ -388,8 +389,9 @@ def _commuting_margin(example: Any, projects: bool) -> float:
     nothing = np.zeros((d, 0))
     keys, values = np.hstack([first.keys, second.keys]), np.hstack([first.values, second.values])
     once = W + projector(_memit(W, np.eye(d), keys, values, nothing) - W)
-    halfway = W + projector(_memit(W, np.eye(d), *first, nothing) - W)
-    twice = halfway + projector(_memit(halfway, np.eye(d), *second, first.keys) - halfway)
+    halfway = W + projector(_memit(W, np.eye(d), first.keys, first.values, nothing) - W)
+    solved = _memit(halfway, np.eye(d), second.keys, second.values, first.keys)
+    twice = halfway + projector(solved - halfway)
     return float(np.linalg.norm(once - twice) / np.linalg.norm(once - W)) - 1e-8
 
 

@@ -1,0 +1,219 @@
+"""The main job: run the whole ledger, store what came of it, draw it.
+
+A run can be interrupted: what was found so far lies in ``verify.partial.jsonl`` and is taken up by the next
+run of the same source, seed, budget and device.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import platform
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import proofs
+import sphere_theory
+from sphere_theory import figures
+from sphere_theory.claims import Claim, Context, run_evidence
+
+Record = dict[str, Any]
+
+FIGURES = {
+    "energy-by-layer": ("E5", figures.energy_by_layer, "rows"),
+    "tightness": ("B7", figures.tightness_by_size, "audits"),
+    "regimes": ("B6", figures.regimes, "cells"),
+}
+
+
+def configuration(context: Context) -> Record:
+    """What a run's results depend on.
+
+    Parameters
+    ----------
+    context
+        How evidence is run.
+
+    Returns
+    -------
+    dict
+        Versions, a hash of the source, device, seed and budget.
+    """
+    return {
+        "package": sphere_theory.__version__,
+        "source": _source_hash(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+        "device": context.device,
+        "seed": context.seed,
+        "quick": context.quick,
+        "examples_per_property": context.examples,
+    }
+
+
+def _source_hash() -> str:
+    digest = hashlib.sha256()
+    for package in (sphere_theory, proofs):
+        folder = Path(str(package.__file__)).parent
+        for path in sorted(folder.rglob("*.py")):
+            digest.update(path.relative_to(folder.parent).as_posix().encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def run_ledger(claims: Sequence[Claim], context: Context, folder: Path) -> Iterator[Record]:
+    """Run the evidence of some claims, each as a record, and keep it against an interruption.
+
+    Parameters
+    ----------
+    claims
+        Which.
+    context
+        How.
+    folder
+        Where ``verify.partial.jsonl`` is kept until `write_report`; made if missing.
+
+    Yields
+    ------
+    dict
+        One record for each piece of evidence, in the ledger's order; taken from an interrupted run where
+        that has it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = _partial(folder)
+    header = configuration(context)
+    done = _read_partial(path, header)
+    if not done:
+        path.write_text(_line(header), encoding="utf-8")
+    for claim in claims:
+        missing = [evidence for evidence in claim.evidence if (claim.id, evidence.name) not in done]
+        for result in run_evidence(claim, missing, context):
+            record = finite(result.record())
+            with path.open("a", encoding="utf-8") as stream:
+                stream.write(_line(record))
+            done[claim.id, result.evidence.name] = record
+        yield from (done[claim.id, evidence.name] for evidence in claim.evidence)
+
+
+def _partial(folder: Path) -> Path:
+    return folder / "verify.partial.jsonl"
+
+
+def _line(value: Record) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _read_partial(path: Path, header: Record) -> dict[tuple[str, str], Record]:
+    """Records of an interrupted run of the same configuration; a last line cut short is left out."""
+    if not path.exists():
+        return {}
+    first, *lines = path.read_text(encoding="utf-8").split("\n")
+    if first + "\n" != _line(header):
+        return {}
+    records = [json.loads(line) for line in lines[:-1]]  # what follows the last newline is no record
+    return {(record["claim"], record["evidence"]): record for record in records}
+
+
+def report(records: Sequence[Record], context: Context, seconds: float) -> Record:
+    """Everything that was found, as plain values.
+
+    Parameters
+    ----------
+    records
+        What `run_ledger` yielded.
+    context
+        How it was run.
+    seconds
+        How long it took.
+
+    Returns
+    -------
+    dict
+        JSON-ready: what was run on what, and the records.
+    """
+    return configuration(context) | {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seconds": round(seconds, 1),
+        "surprises": [record["claim"] for record in records if not record["as_recorded"]],
+        "results": list(records),
+    }
+
+
+def write_report(found: Record, folder: Path) -> Path:
+    """Write ``verify.json``, complete or not at all; what was kept against an interruption goes.
+
+    Parameters
+    ----------
+    found
+        What `report` returned.
+    folder
+        Where; made if missing.
+
+    Returns
+    -------
+    Path
+        The file.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / "verify.json"
+    written = target.with_suffix(".json.new")
+    written.write_text(
+        json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"
+    )
+    written.replace(target)
+    _partial(folder).unlink(missing_ok=True)
+    return target
+
+
+def finite(value: Any) -> Any:
+    """A copy in which NaN and infinity are None, since JSON has neither.
+
+    Parameters
+    ----------
+    value
+        Plain values, nested.
+
+    Returns
+    -------
+    Any
+        The same shape.
+    """
+    if isinstance(value, Mapping):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def draw_figures(found: Record, folder: Path) -> list[Path]:
+    """Draw what a stored report holds.
+
+    Parameters
+    ----------
+    found
+        What `report` returned, or `verify.json` read back.
+    folder
+        Where.
+
+    Returns
+    -------
+    list of Path
+        PNG and SVG of each figure whose measurement is in the report.
+    """
+    provenance = {key: str(found[key]) for key in ("package", "source", "torch", "seed", "quick")}
+    written = []
+    with figures.theme():
+        for name, (claim, draw, key) in FIGURES.items():
+            data = next(
+                (r["data"] for r in found["results"] if r["claim"] == claim and key in r["data"]), None
+            )
+            if data is not None:
+                written += figures.save(draw(data[key]), folder / name, provenance)
+    return written
