@@ -32,6 +32,7 @@ from sphere_theory.neurons import (
     pair_squares,
     pair_tangents,
     require_distinct,
+    silent,
     tiles,
 )
 
@@ -127,7 +128,7 @@ def total_energy(neurons: Neurons, s: float, **source: object) -> float:
 
 
 @full_precision()
-def energy(W: A, *, s: float = 1.0, reduction: str = "sum", progress: Progress | None = None) -> float:
+def energy(W: A, *, s: float = 1.0, reduction: str = "sum", progress: Progress = silent) -> float:
     """Hyperspherical energy HE_s(W) of the rows of a weight matrix.
 
     HE_s(W) = Σ_{i≠j} ‖û_i − û_j‖^(−s) for s > 0, Σ_{i≠j} log(1/‖û_i − û_j‖) for s = 0, with

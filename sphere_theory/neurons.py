@@ -19,7 +19,7 @@ from torch import Tensor
 from sphere_theory.arrays import Array, as_matrix, full_precision
 from sphere_theory.errors import CoincidentNeuronsError, ShapeError, ZeroRowError
 
-Progress = Callable[[float], None]
+Progress = Callable[[float], object]
 GramBlock = Callable[[slice, slice], Tensor]
 
 # Norms inside [1/NORM_LIMIT, NORM_LIMIT] can be multiplied with each other without loss in that dtype.
@@ -38,6 +38,10 @@ _SUSPECT = 2.0**-186
 
 # Float64 entries of a temporary: 8 MiB.
 _CHUNK = 2**20
+
+
+def silent(share: float) -> None:
+    """Report progress to nobody."""
 
 
 @dataclass(frozen=True)
@@ -174,7 +178,7 @@ def tiles(
     s: float = 1.0,
     exact: bool = False,
     gram: GramBlock | None = None,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> Iterator[Tile]:
     """Walk the upper triangle of the matrix of squared distances.
 
@@ -203,8 +207,7 @@ def tiles(
         for cols in runs[index:]:
             yield _tile(neurons, rows, cols, s, exact, gram)
             done += 1
-            if progress is not None:
-                progress(2 * done / (len(runs) * (len(runs) + 1)))
+            progress(2 * done / (len(runs) * (len(runs) + 1)))
 
 
 def _tile(neurons: Neurons, rows: slice, cols: slice, s: float, exact: bool, gram: GramBlock | None) -> Tile:
@@ -365,7 +368,7 @@ class Separation(NamedTuple):
 
 
 @full_precision()
-def min_separation(W: Array, *, progress: Progress | None = None) -> Separation:
+def min_separation(W: Array, *, progress: Progress = silent) -> Separation:
     """Smallest chordal distance between the directions of two neurons.
 
     D_ij = ‖w_i/‖w_i‖ − w_j/‖w_j‖‖ (symbol D_ij of the SPHERE paper, arXiv 2510.01172). Inner products

@@ -85,7 +85,7 @@ def make_edit(
     if kind == "ascent":
         return of_size(energy_gradient(wide), wide, 1e-4)
     if kind == "hidden":
-        seen = make_inputs("partial", keys, seed=seed)
+        seen = _partial_basis(keys, seed)
         return of_size(gauss - (gauss @ seen) @ seen.T, wide, 1e-3)
     return of_size(gauss, wide, {"small": 1e-3, "large": 1.0}[kind])
 
@@ -134,6 +134,10 @@ def make_inputs(kind: str, keys: Float[Tensor, "d m"], *, seed: int) -> Float[Te
         return None
     if kind == "activations":
         return keys.double()
+    return _partial_basis(keys, seed)
+
+
+def _partial_basis(keys: Float[Tensor, "d m"], seed: int) -> Float[Tensor, "d k"]:
     generator = torch.Generator().manual_seed(seed + 1)
     gauss = torch.randn((len(keys), min(64, len(keys) // 2)), generator=generator, dtype=torch.float64)
     return torch.linalg.qr(gauss).Q.to(keys.device)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -12,7 +13,7 @@ from torch import Tensor
 from sphere_theory.energy import energy, simplex_energy, uniform_energy
 from sphere_theory.errors import InputError
 from sphere_theory.models.weights import Checkpoint
-from sphere_theory.neurons import Progress, as_neurons, min_separation
+from sphere_theory.neurons import Progress, as_neurons, min_separation, silent
 from sphere_theory.spectrum import principal_space
 
 
@@ -63,7 +64,7 @@ class LayerRow:
         return asdict(self)
 
 
-def describe_layer(tensor: str, W: Tensor, *, s: float = 1.0, progress: Progress | None = None) -> LayerRow:
+def describe_layer(tensor: str, W: Tensor, *, s: float = 1.0, progress: Progress = silent) -> LayerRow:
     """Measure one weight matrix.
 
     Parameters
@@ -85,14 +86,11 @@ def describe_layer(tensor: str, W: Tensor, *, s: float = 1.0, progress: Progress
     start = perf_counter()
     n, d = W.shape
 
-    def part(first: float, share: float) -> Progress | None:
-        return None if progress is None else lambda done: progress(first + share * done)
-
     try:
         norms = as_neurons(W, tensor, at_least=2).true_norms()
         reference = uniform_energy(n, d, s=s)
-        total = energy(W, s=s, progress=part(0, 0.4))
-        separation = min_separation(W, progress=part(0.4, 0.5))
+        total = energy(W, s=s, progress=lambda done: progress(0.4 * done))
+        separation = min_separation(W, progress=lambda done: progress(0.4 + 0.5 * done))
         return LayerRow(
             tensor=tensor,
             n=n,
@@ -117,7 +115,7 @@ def describe_layers(
     *,
     s: float = 1.0,
     device: str = "cpu",
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> Iterator[LayerRow]:
     """Measure some matrices of a checkpoint, one in memory at a time.
 
@@ -146,8 +144,9 @@ def describe_layers(
             n, d = checkpoint.shape(name)
             yield LayerRow(tensor=name, n=n, d=d, s=s, note=str(error))
             continue
-        yield describe_layer(
-            name, W, s=s, progress=None if progress is None else lambda done, k=k: progress(k + done)
-        )
-        if progress is not None:
-            progress(k + 1)
+        yield describe_layer(name, W, s=s, progress=partial(_from, k, progress))
+        progress(k + 1)
+
+
+def _from(start: int, progress: Progress, done: float) -> None:
+    progress(start + done)

@@ -66,8 +66,8 @@ def regime_map(
 ) -> Iterator[RegimeCell]:
     """Follow random streams of several step sizes.
 
-    Steps are independent Gaussian matrices, so the sum of k of them is drawn at once, exactly in distribution,
-    as one Gaussian matrix √k times as large.
+    Steps are independent Gaussian matrices, so the sum of k of them is drawn at once, exactly in
+    distribution, as one Gaussian matrix √k times as large.
 
     Parameters
     ----------

@@ -58,12 +58,10 @@ def uniformity(context: Context) -> Finding:
     values = {row["tensor"]: row["uniformity"] for row in rows}
     layer_3 = values[output_name(3)]
     possible = all(row["simplex_ratio"] >= 1 for row in rows)
-    outputs = [
-        v for name, v in values.items() if name.endswith("output.dense.weight") and "attention" not in name
-    ]
+    outputs = _spread(values[output_name(layer)] for layer in LAYERS)
     return Finding(
         expected=round(layer_3, 4) == UNIFORMITY_LAYER_3 and possible,
-        summary=f"HE/uniform of {len(rows)} matrices: {_spread(values.values())}; FFN outputs {_spread(outputs)}",
+        summary=f"HE/uniform of {len(rows)} matrices: {_spread(values.values())}; FFN outputs {outputs}",
         margin=f"layer 3: {layer_3:.6f}",
         data={"rows": rows},
     )
@@ -137,16 +135,15 @@ def projection_effect(context: Context) -> Finding:
         for trial in range(4 if context.quick else 16):
             for kind, delta in _trial_edits(W, keys, context.seed + trial):
                 before = abs(energy_change(W, delta).change)
-                effect = {
-                    name: abs(energy_change(W, op(delta)).change) / before for name, op in controls.items()
-                }
+                after = {name: energy_change(W, op(delta)).change for name, op in controls.items()}
+                effect = {name: abs(change) / before for name, change in after.items()}
                 rows.append({"layer": layer, "edit": kind, **effect})
     rate = {kind: _rate(rows, kind) for kind in ("memit", "random")}
     medians = {name: statistics.median(row[name] for row in rows) for name in CONTROLS}
     return Finding(
         expected=any(row["SPHERE"] > 1 for row in rows),
-        summary=f"larger |ΔHE| after P: {rate['memit']:.0%} of MEMIT edits, {rate['random']:.0%} of random ones",
-        margin="median |ΔHE| ratio: " + ", ".join(f"{name} {value:.2f}" for name, value in medians.items()),
+        summary=f"|ΔHE| larger after P: {rate['memit']:.0%} of MEMIT, {rate['random']:.0%} of random edits",
+        margin="median |ΔHE| ratio: " + ", ".join(f"{name} {ratio:.2f}" for name, ratio in medians.items()),
         data={"rows": rows, "rate_larger": rate, "medians": medians},
     )
 
@@ -252,14 +249,13 @@ def ascent_edit(context: Context) -> Finding:
         slope = energy_gradient(W)
         for exponent in range(-7, -1):
             delta = of_size(slope, W, 10.0**exponent)
-            records.append(
-                _audit_record(audit_bound(W, delta), layer=layer, edit="ascent", inputs="orthonormal")
-            )
+            audit = audit_bound(W, delta)
+            records.append(_audit_record(audit, layer=layer, edit="ascent", inputs="orthonormal"))
     verdicts = _verdicts(records, "gradient")
     excess = [record["checks"]["gradient"]["tightness"] - 1 for record in records]
     return Finding(
         expected=set(verdicts) == {"violated"} and "violated" not in _verdicts(records, "certified"),
-        summary=f"ΔW = +ε∇HE violated in {verdicts.count('violated')} of {len(verdicts)} (ε from 1e-7 to 1e-2)",
+        summary=f"ΔW = +ε∇HE: {verdicts.count('violated')} of {len(verdicts)} violated (ε 1e-7 to 1e-2)",
         margin=f"beyond the bound by {min(excess):.1g} to {max(excess):.2g}",
         data={"audits": records},
     )
@@ -342,7 +338,7 @@ def tightness(context: Context) -> Finding:
     certified = _tightest(plain, "certified")
     return Finding(
         expected=max(first, certified) < 1e-3,
-        summary=f"random and MEMIT-like edits: ≤ {first:.1g} (K_grad, size ≤ 1e-2), ≤ {certified:.1g} (K_cert)",
+        summary=f"random and MEMIT-like: ≤ {first:.1g} (K_grad, size ≤ 1e-2), ≤ {certified:.1g} (K_cert)",
         margin=f"holds by a factor {1 / certified:.0e}",
         data={"audits": records},
     )

@@ -235,6 +235,10 @@ def _path(draw: st.DrawFn) -> Any:
     return W, [draw(strategies.edits(W, directions=("random", "ascent"), size=sizes)) for _ in range(3)]
 
 
+def _norm(matrix: Any) -> float:
+    return float(np.linalg.norm(matrix))
+
+
 def _spectrum_margin(example: Any, power: int) -> float:
     _, projector = example
     r, d = projector.space.rank, len(projector.dense())
@@ -250,7 +254,7 @@ def _square_margin(example: Any, coefficient: Callable[[float], float]) -> float
 
 def _contraction_margin(example: Any, factor: Callable[[float], float]) -> float:
     W, projector = example
-    return at_most(np.linalg.norm(projector(W)), factor(projector.alpha) * np.linalg.norm(W))
+    return at_most(_norm(projector(W)), factor(projector.alpha) * _norm(W))
 
 
 def _principal_margin(example: Any, power: int) -> float:
@@ -268,15 +272,15 @@ def _invariance_margin(example: Any, transform: Callable[..., Any]) -> float:
 
 def _slope_margin(example: Any, factor: float) -> float:
     W, direction = example
-    step = 1e-5 * direction / np.linalg.norm(direction) * np.linalg.norm(W, axis=1).min()
+    step = 1e-5 * direction / _norm(direction) * np.linalg.norm(W, axis=1).min()
     slope = (energy_change(W, step).change - energy_change(W, -step).change) / 2
-    reach = bound_constant(W, kind="triangle") * np.linalg.norm(step)
+    reach = bound_constant(W, kind="triangle") * _norm(step)
     return 1e-3 - abs(slope - factor * float(np.sum(energy_gradient(W) * step))) / reach
 
 
 def _symmetry_margin(W: Any, sign: int) -> float:
     moment = W.T @ energy_gradient(W)
-    scale = np.linalg.norm(W) * bound_constant(W, kind="triangle")
+    scale = _norm(W) * bound_constant(W, kind="triangle")
     return ROUNDING - float(np.abs(moment - sign * moment.T).max()) / scale
 
 
@@ -288,9 +292,9 @@ def _simplex_margin(W: Any, pairs: Callable[[int], int]) -> float:
 def _radial_margin(example: Any, part: str) -> float:
     W, delta = example
     if part == "outputs":
-        return ROUNDING - float(np.linalg.norm(delta)) / float(np.linalg.norm(W))
+        return ROUNDING - _norm(delta) / _norm(W)
     # Measured by what an edit of this size could do: a stored edit is radial to rounding only.
-    reach = bound_constant(W, kind="triangle") * float(np.linalg.norm(delta))
+    reach = bound_constant(W, kind="triangle") * _norm(delta)
     return 1e-12 - abs(energy_change(W, delta).change) / reach
 
 
@@ -326,9 +330,9 @@ def _inputs_margin(example: Any, squeezed: bool) -> float:
 def _first_order_margin(W: Any, sign: int) -> float:
     """How far ΔHE is beyond K_grad‖ΔW‖ for ΔW = ±ε∇HE."""
     slope = energy_gradient(W)
-    steepest = float(np.linalg.norm(slope))
+    steepest = _norm(slope)
     delta = sign * 1e-4 * slope / steepest * np.linalg.norm(W, axis=1).min()
-    return abs(energy_change(W, delta).change) / (steepest * float(np.linalg.norm(delta))) - 1
+    return abs(energy_change(W, delta).change) / (steepest * _norm(delta)) - 1
 
 
 def _path_margin(example: Any, every_step: bool) -> float:
@@ -336,7 +340,7 @@ def _path_margin(example: Any, every_step: bool) -> float:
     start, budget = energy(W), 0.0
     for delta in steps:
         try:
-            reach = bound_constant(W, delta, kind="certified") * float(np.linalg.norm(delta))
+            reach = bound_constant(W, delta, kind="certified") * _norm(delta)
         except CertificateError:  # says nothing of such a path
             return math.inf
         budget = budget + reach if every_step else reach
@@ -392,7 +396,7 @@ def _commuting_margin(example: Any, projects: bool) -> float:
     halfway = W + projector(_memit(W, np.eye(d), first.keys, first.values, nothing) - W)
     solved = _memit(halfway, np.eye(d), second.keys, second.values, first.keys)
     twice = halfway + projector(solved - halfway)
-    return float(np.linalg.norm(once - twice) / np.linalg.norm(once - W)) - 1e-8
+    return _norm(once - twice) / _norm(once - W) - 1e-8
 
 
 PROPERTIES: dict[str, Property] = {
