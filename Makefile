@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: verify test lint proofs bench bench-gpu deep clean
+.PHONY: verify test readme lint proofs bench bench-gpu deep clean
 .DELETE_ON_ERROR:
 
 verify: $(VENV)/.runtime
@@ -30,6 +30,9 @@ bench-gpu: $(VENV)/.runtime
 
 deep: $(VENV)/.dev # a hundred times more examples of every property
 	HYPOTHESIS_PROFILE=deep $(BIN)/python -m pytest $(ARGS)
+
+readme: $(VENV)/.runtime # the ledger table in README.md
+	$(BIN)/python -m sphere_theory.claims README.md
 
 clean:
 	rm -rf $(VENV) out

@@ -14,7 +14,7 @@ from sphere_theory.analysis.edits import INPUTS, KINDS, make_edit, make_inputs, 
 from sphere_theory.analysis.layers import describe_layer
 from sphere_theory.analysis.regimes import REGIMES, regime_map
 from sphere_theory.bound import BoundAudit, audit_bound
-from sphere_theory.claims.context import Context, output_name
+from sphere_theory.claims.context import LAYERS, Context, output_name
 from sphere_theory.claims.ledger import Evidence, Finding
 from sphere_theory.energy import energy_change, energy_gradient
 from sphere_theory.projection import NormMatchedShrinkage, SparseProjector
