@@ -1,13 +1,19 @@
-"""Hypothesis strategies for neurons, edits, inputs, spectra and batches.
+"""Hypothesis strategies for neurons, edits, inputs, spectra, projectors and batches.
 
-They generate seeds, shapes and *structure*, not raw floats: each example draws its numbers from a
-seeded generator, so that it is reproducible from its seed and shrinks in what matters: the number of
-neurons and dimensions to the smallest allowed, the structure to "ordinary", the seed to 0. Every
-strategy takes ``dtype`` ("float32" or "float64") and ``library`` ("numpy" or "torch").
+They generate seeds, shapes and *structure*, not raw floats. Every example takes its numbers from a
+generator seeded by one drawn integer, so that it shrinks in what matters: numbers of neurons, dimensions
+and keys to the smallest allowed, names and sizes to the first of those offered, the seed to 0. Each
+strategy has a stream of its own: two strategies that shrink to one seed share no numbers; two draws from
+one strategy may be equal.
+
+Numbers are given as they are or as strategies. What is out of its interval, or not among its names,
+raises `RangeError`: when the strategy is made, or when it is drawn if only then it is known.
+`dtype` is "float64" or "float32", `library` "numpy" or "torch". Examples are computed in float64 and
+rounded once, so that what is said of them holds to the rounding of `dtype`.
 
 >>> from hypothesis import given
 >>> from sphere_theory import energy, strategies
->>> @given(strategies.neuron_matrices())
+>>> @given(strategies.neuron_matrices(n=4, structures=("ordinary", "near-coincident")))
 ... def energy_is_positive(W):
 ...     assert energy(W) > 0
 >>> energy_is_positive()
@@ -15,15 +21,22 @@ strategy takes ``dtype`` ("float32" or "float64") and ``library`` ("numpy" or "t
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+import math
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from functools import cache, partial
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
+from hypothesis import assume
 from hypothesis import strategies as st
 
-from sphere_theory.arrays import as_choice, as_matrix, as_real, like
+from sphere_theory.arrays import Array, as_choice, as_count, as_matrix, as_real, like
+from sphere_theory.bound import bound_constant
 from sphere_theory.energy import energy_gradient
-from sphere_theory.errors import InputError
+from sphere_theory.errors import InputError, RangeError
+from sphere_theory.neurons import as_neurons
 from sphere_theory.projection import SparseProjector
 from sphere_theory.spectrum import Subspace
 from sphere_theory.updates import LowRankUpdate
@@ -38,284 +51,297 @@ STRUCTURES = (
     "conv1d",
 )
 DIRECTIONS = ("random", "tangent", "radial", "ascent", "descent", "low-rank")
+SHAPES = ("square", "wide", "tall")
 
-Strategy = st.SearchStrategy[Any]
+Counts: TypeAlias = int | st.SearchStrategy[int]
+Reals: TypeAlias = float | st.SearchStrategy[float]
+Strategy: TypeAlias = st.SearchStrategy[Any]
+
+# Powers of ten of extreme rows: products of two of them neither overflow nor vanish in that dtype.
+_DECADES = {"float32": 15, "float64": 100}
+
+# Angle from its centre within which a clustered neuron lies, radians.
+_SPREAD = 0.05
+
+# Share of the pulls on the neurons that their sum, the gradient, has to keep: below it is rounding.
+_SLOPE = 1e-10
+
+# Most eigenvalues of a spectrum that is tied at a chosen share.
+_TIED = 16
 
 
-def _as(matrix: np.ndarray, dtype: str, library: str) -> Any:
-    as_choice(dtype, "dtype", ("float32", "float64"))
-    as_choice(library, "library", ("numpy", "torch"))
-    array = matrix.astype(dtype, order="K")  # keeps a transposed layout transposed
-    return torch.from_numpy(array) if library == "torch" else array
-
-
-def _generators(stream: str) -> st.SearchStrategy[np.random.Generator]:
-    # One stream a strategy: with seeds alone, weights and edits that both shrink to seed 0 would be equal.
-    key = int.from_bytes(stream.encode())
-    return st.integers(0, 2**32 - 1).map(lambda seed: np.random.default_rng([seed, key]))
-
-
-@st.composite
 def neuron_matrices(
-    draw: st.DrawFn,
     *,
     structures: tuple[str, ...] = STRUCTURES,
-    n: st.SearchStrategy[int] = st.integers(2, 12),  # ruff: ignore[function-call-in-default-argument]  # strategies are immutable
-    d: st.SearchStrategy[int] = st.integers(2, 10),
-    angle: st.SearchStrategy[float] = st.sampled_from([1e-1, 1e-3, 1e-6]),
+    n: Counts = st.integers(2, 12),
+    d: Counts = st.integers(2, 10),
+    angle: Reals = st.sampled_from([1e-1, 1e-3, 1e-6]),
     dtype: str = "float64",
     library: str = "numpy",
-) -> Any:
-    """Weight matrices W, (n, d), one neuron per row, no zero row, no coincident pair.
-
-    Structures, in the order in which they are preferred when an example shrinks:
+) -> Strategy:
+    """Weight matrices W, (n, d), one neuron per row, no zero row and (almost surely) no coincident pair.
 
     - "ordinary": independent Gaussian rows;
     - "near-coincident": ordinary, but the last row is the first one turned by `angle` and rescaled;
-    - "simplex": a regular simplex turned at random, with n reduced to d + 1 if larger;
-    - "clustered": rows within an angle of about 0.05 of one of two centres;
-    - "rank-deficient": all rows in a random subspace of half the dimensions, at least two;
-    - "extreme-scale": ordinary rows times powers of ten from 1e-15 to 1e15;
+    - "simplex": a regular simplex turned at random, where n ≤ d + 1;
+    - "clustered": each row within an angle of 0.05 of one of two centres, at a distance of its own;
+    - "rank-deficient": rows in a random subspace of min(n, d)/2 dimensions, at least two, where n, d ≥ 3;
+    - "extreme-scale": each row times its own power of ten, 1e-15 to 1e15 (float64: 1e-100 to 1e100);
     - "conv1d": ordinary, stored transposed, as GPT-2 stores its weights.
+
+    Shrinks to few neurons, then few dimensions, then the first structure that this shape can have.
 
     Parameters
     ----------
-    draw
-        Given by Hypothesis.
     structures
-        Which of them to draw from.
+        Which of them, in order of preference.
     n, d
-        Strategies for the numbers of neurons (at least 2) and of dimensions (at least 2).
+        Numbers of neurons and dimensions, at least 2 each. A shape that no structure has is not drawn.
     angle
-        Strategy for the angle of the near-coincident pair, radians.
-    dtype
-        "float64" or "float32".
-    library
-        "numpy" or "torch".
+        Angle of the near-coincident pair, radians, from 8 roundings of `dtype` to π.
+    dtype, library
+        As for the module.
 
     Returns
     -------
-    array
-        W, (n, d).
+    SearchStrategy
+        Of arrays W, (n, d).
+
+    Raises
+    ------
+    RangeError
+        Also for n and d that none of the structures can have.
     """
-    for name in structures:
-        as_choice(name, "structures", STRUCTURES)
-    structure = draw(st.sampled_from(structures))
-    rows, columns = draw(n), draw(d)
-    rng = draw(_generators("neurons"))
-    theta = draw(angle) if structure == "near-coincident" else 0.0
-    return _as(_structured(rng, structure, rows, columns, theta), dtype, library)
+    names, store = _names(structures, "structures", STRUCTURES), _storage(dtype, library)
+    sizes = _counts(n, "n", low=2), _counts(d, "d", low=2)
+    # Where one of them is open, what leaves most structures possible.
+    neurons = 3 if isinstance(n, st.SearchStrategy) else n
+    dimensions = neurons + 1 if isinstance(d, st.SearchStrategy) else d
+    if not any(_fits(neurons, dimensions, name) for name in structures):
+        raise RangeError("structures", f"one that n = {n!r}, d = {d!r} allow", repr(structures))
+
+    def matrix(shape: tuple[int, int, str], angle: float, rng: np.random.Generator) -> Any:
+        return store(_structured(rng, *shape, angle, _DECADES[dtype]))
+
+    shapes = st.tuples(*sizes, names).filter(lambda shape: _fits(*shape))
+    angles = _reals(angle, "angle", low=8 * float(np.finfo(dtype).eps), high=math.pi)
+    return _built(matrix, shapes, angles, _generators("neurons"))
 
 
-def _structured(rng: np.random.Generator, structure: str, n: int, d: int, angle: float) -> np.ndarray:
-    W = rng.normal(size=(n, d))
-    if structure == "near-coincident":
-        W[-1] = rng.uniform(0.5, 2) * _turned(rng, W[0], angle)
-    elif structure == "simplex":
-        W = _simplex(min(n, d + 1), d) @ _orthonormal(rng, d, d)
-    elif structure == "clustered":
-        centres = rng.normal(size=(2, d))
-        centres /= np.linalg.norm(centres, axis=1, keepdims=True)
-        W = centres[rng.integers(2, size=n)] + 0.05 / np.sqrt(d) * W
-    elif structure == "rank-deficient":
-        k = max(2, d // 2)
-        W = rng.normal(size=(n, k)) @ _orthonormal(rng, d, k).T
-    elif structure == "extreme-scale":
-        W = W * 10.0 ** rng.integers(-15, 16, size=(n, 1))
-    elif structure == "conv1d":
-        W = np.ascontiguousarray(W.T).T
-    return W
-
-
-def _turned(rng: np.random.Generator, w: np.ndarray, angle: float) -> np.ndarray:
-    across = rng.normal(size=w.shape)
-    across -= (across @ w) / (w @ w) * w
-    return np.cos(angle) * w + np.sin(angle) * np.linalg.norm(w) / np.linalg.norm(across) * across
-
-
-def _simplex(n: int, d: int) -> np.ndarray:
-    """n ≤ d + 1 unit vectors in d dimensions at equal distances."""
-    centred = np.eye(n) - 1 / n
-    basis = np.linalg.svd(centred)[0][:, : n - 1]
-    points = np.zeros((n, d))
-    points[:, : n - 1] = basis
-    return points / np.linalg.norm(points, axis=1, keepdims=True)
-
-
-def _orthonormal(rng: np.random.Generator, d: int, m: int) -> np.ndarray:
-    Q, R = np.linalg.qr(rng.normal(size=(d, m)))
-    return Q * np.sign(np.diag(R))  # the signs make it uniform
-
-
-@st.composite
 def inputs(
-    draw: st.DrawFn,
-    d: int,
-    *,
-    m: st.SearchStrategy[int] | None = None,
-    condition: st.SearchStrategy[float] = st.just(1.0),  # ruff: ignore[function-call-in-default-argument]  # strategies are immutable
-    dtype: str = "float64",
-    library: str = "numpy",
-) -> Any:
+    d: int, *, m: Counts | None = None, condition: Reals = 1.0, dtype: str = "float64", library: str = "numpy"
+) -> Strategy:
     """Inputs X, (d, m), one per column, of a given condition number.
 
     With condition 1 the columns (if m ≤ d) or the rows (if m ≥ d) are orthonormal; otherwise the singular
-    values fall geometrically from 1 to 1/condition. Shrinks to fewer inputs.
+    values fall geometrically from 1 to 1/condition. A single input is a unit vector. Shrinks to few inputs.
 
     Parameters
     ----------
-    draw
-        Given by Hypothesis.
     d
         Dimension.
     m
-        Strategy for the number of inputs; default 1 to d.
+        Number of inputs; default 1 to d.
     condition
-        Strategy for the ratio of the largest to the smallest singular value; default 1, orthonormal.
+        Largest over smallest singular value, from 1 to an eighth of what `dtype` resolves.
     dtype, library
-        As for `neuron_matrices`.
+        As for the module.
 
     Returns
     -------
-    array
-        X, (d, m).
+    SearchStrategy
+        Of arrays X, (d, m).
     """
-    count = draw(st.integers(1, d) if m is None else m)
-    ratio = as_real(draw(condition), "condition", low=1)
-    rng = draw(_generators("inputs"))
-    k = min(d, count)
-    X = _orthonormal(rng, d, k) * np.geomspace(1, 1 / ratio, k) @ _orthonormal(rng, count, k).T
-    # A square factor on the right would leave X orthonormal; a partial basis is plainer to read.
-    return _as(X if count > d or ratio > 1 else _orthonormal(rng, d, count), dtype, library)
+    d, store = as_count(d, "d", low=1), _storage(dtype, library)
+
+    def matrix(m: int, condition: float, rng: np.random.Generator) -> Any:
+        k = min(d, m)
+        left, right = _orthonormal(rng, d, k), _orthonormal(rng, m, k)
+        # A rotation on the right would change nothing that is claimed of a partial basis.
+        plain = m <= d and condition == 1
+        return store(left if plain else left * np.geomspace(1, 1 / condition, k) @ right.T)
+
+    number = _counts(st.integers(1, d) if m is None else m, "m", low=1)
+    ratio = _reals(condition, "condition", low=1, high=1 / (8 * float(np.finfo(dtype).eps)))
+    return _built(matrix, number, ratio, _generators("inputs"))
 
 
-@st.composite
 def edits(
-    draw: st.DrawFn,
-    W: Any,
+    W: Array,
     *,
     directions: tuple[str, ...] = DIRECTIONS,
-    size: st.SearchStrategy[float] = st.sampled_from([1e-8, 1e-6, 1e-4, 1e-2, 1e-1, 1.0]),
-) -> Any:
+    size: Reals = st.sampled_from([1e-8, 1e-6, 1e-4, 1e-2, 1e-1, 1.0]),
+) -> Strategy:
     """Edits ΔW of given weights, of a given relative size ‖ΔW‖_F/‖W‖_F.
 
-    Directions, in the order in which they are preferred when an example shrinks:
-
     - "random": independent Gaussian entries;
-    - "tangent": random, but each row orthogonal to its neuron;
-    - "radial": each neuron lengthened, so that no direction changes;
-    - "ascent", "descent": along +∇HE and −∇HE (random where the gradient vanishes);
-    - "low-rank": a rank-one product, as of one MEMIT key.
+    - "tangent": random, but each row orthogonal to its neuron, where d ≥ 2;
+    - "radial": each neuron lengthened by a factor of its own, so that no direction changes;
+    - "ascent", "descent": along +∇HE and −∇HE, where the gradient does not vanish;
+    - "low-rank": a product of one column and one row, as of one MEMIT key.
+
+    An example whose direction W does not have is discarded. Edits of float32 weights are float32: one
+    of relative size 1e-8 is exact as such, though W + ΔW in float32 does not show it. Shrinks to the first
+    direction and size.
 
     Parameters
     ----------
-    draw
-        Given by Hypothesis.
     W
-        Weights, (n, d), without coincident neurons.
+        Weights, (n, d); without coincident neurons if the gradient is asked for.
     directions
-        Which of them to draw from.
+        Which of them, in order of preference.
     size
-        Strategy for the relative size.
+        Relative size, at least 0.
 
     Returns
     -------
-    array
-        ΔW, (n, d), of the kind and dtype of W.
+    SearchStrategy
+        Of arrays ΔW, (n, d), of the kind of W; float32, or float64 where W is.
+
+    Raises
+    ------
+    ShapeError, DTypeError, NonFiniteError, ZeroRowError
+        As for `energy`.
     """
-    for name in directions:
-        as_choice(name, "directions", DIRECTIONS)
-    direction, relative = draw(st.sampled_from(directions)), draw(size)
+    units = as_neurons(W).directions(slice(None)).cpu().numpy()
     weights = as_matrix(W, "W")
-    wide = weights.double().numpy()
-    step = _direction(draw(_generators("edits")), wide, direction)
-    step *= relative * np.linalg.norm(wide) / np.linalg.norm(step)
-    return like(torch.from_numpy(step).to(weights.dtype), W)
+    wide = weights.double().cpu().numpy()
+    peak = np.abs(wide).max()  # divided out: the square of a large number may not be one
+
+    def edit(direction: str, size: float, rng: np.random.Generator) -> Any:
+        uphill = {"ascent": 1, "descent": -1}.get(direction)
+        step = uphill * _slope(wide) if uphill else _direction(rng, wide / peak, units, direction)
+        step /= np.abs(step).max()
+        step *= size * np.linalg.norm(wide / peak) / np.linalg.norm(step) * peak
+        return like(torch.from_numpy(step).to(weights), W)
+
+    names = _names(directions, "directions", DIRECTIONS)
+    return _built(edit, names, _reals(size, "size", low=0), _generators("edits"))
 
 
-def _direction(rng: np.random.Generator, W: np.ndarray, direction: str) -> np.ndarray:
-    step = rng.normal(size=W.shape)
-    norms = np.linalg.norm(W, axis=1, keepdims=True)
-    if direction == "tangent" and W.shape[1] > 1:
-        step -= np.sum(step * W, axis=1, keepdims=True) / norms**2 * W
-    elif direction == "radial":
-        step = W * rng.uniform(size=(len(W), 1))
-    elif direction in ("ascent", "descent"):
-        slope = energy_gradient(W) * (1 if direction == "ascent" else -1)
-        # At a critical point, such as a simplex, what is left of the gradient is rounding.
-        step = slope if np.linalg.norm(slope * norms) > 1e-8 * len(W) else step
-    elif direction == "low-rank":
-        step = rng.normal(size=(len(W), 1)) @ rng.normal(size=(1, W.shape[1]))
-    return step
+def tied_eigenvalues(eta: float) -> st.SearchStrategy[tuple[float, ...]]:
+    """Spectra λ_1 ≥ … ≥ λ_k of which the first few hold exactly the share η, as floats compute shares.
+
+    All equal, or of two values with the tie where they meet. They are squares of small integers, so their
+    sums are exact and S_r = η in floats. Shrinks to the fewest eigenvalues; at most 16.
+
+    Parameters
+    ----------
+    eta
+        Share η = p/q with integers 0 < p < q ≤ 16, as a float.
+
+    Returns
+    -------
+    SearchStrategy
+        Of tuples of eigenvalues in falling order, for `tied_spectra`.
+
+    Raises
+    ------
+    RangeError
+        η is not such a fraction.
+    """
+    share = Fraction(as_real(eta, "eta", low=0, high=1)).limit_denominator(_TIED)
+    if float(share) != eta or share in (0, 1):
+        raise RangeError("eta", f"a fraction p/q with 0 < p < q ≤ {_TIED}", repr(eta))
+    spectra = set()
+    for high, low in ((1, 1), (4, 1), (9, 1), (16, 1), (9, 4), (16, 9)):
+        # p·low values `high` and (q − p)·high values `low` have sums in the ratio p : q − p.
+        ratio = Fraction(share.numerator * low, (share.denominator - share.numerator) * high)
+        for times in range(1, _TIED // (ratio.numerator + ratio.denominator) + 1):
+            first, rest = times * ratio.numerator, times * ratio.denominator
+            spectra.add((float(high),) * first + (float(low),) * rest)
+    return st.sampled_from(sorted(spectra, key=lambda values: (len(values), values)))
 
 
-@st.composite
 def tied_spectra(
-    draw: st.DrawFn,
     *,
-    d: st.SearchStrategy[int] = st.integers(2, 8),  # ruff: ignore[function-call-in-default-argument]  # strategies are immutable
+    eigenvalues: Sequence[float] | st.SearchStrategy[Any] | None = None,
+    d: Counts | None = None,
+    shapes: tuple[str, ...] = ("square",),
     dtype: str = "float64",
     library: str = "numpy",
-) -> Any:
-    """Weights whose cumulative eigenvalue shares are exact multiples of 1/d: ties at η = k/d.
+) -> Strategy:
+    """Weights W whose WᵀW or WWᵀ, the smaller of the two, is exactly diagonal, with chosen eigenvalues.
 
-    W is a permutation matrix with signs, so that WᵀW = I and S_r = r/d; more rows than d repeat nothing:
-    n = d. Shrinks to d = 2.
+    Exactly in floats too, where the eigenvalues are squares of numbers of few digits (1, 4, 1/4, …). With k
+    of them W is
+
+    - "square": a k×k permutation matrix with signs, times √λ;
+    - "tall": n = 4⌊k/2⌋ > d = k, two or three columns ±½√λ to every four rows, as in a Hadamard matrix;
+    - "wide": n = k < d, the transpose of such a one.
+
+    Neurons and dimensions are in random order, no two neurons coincide. By default the eigenvalues are d
+    ones, so that S_r = r/d. Shrinks to few eigenvalues and the first shape.
 
     Parameters
     ----------
-    draw
-        Given by Hypothesis.
+    eigenvalues
+        At least two positive numbers, such as `tied_eigenvalues` gives; equal ones are ties.
     d
-        Strategy for the dimension.
+        Instead of `eigenvalues`, how many ones; default 2 to 8.
+    shapes
+        Which of them, in order of preference.
     dtype, library
-        As for `neuron_matrices`.
+        As for the module.
 
     Returns
     -------
-    array
-        W, (d, d).
+    SearchStrategy
+        Of arrays W.
+
+    Raises
+    ------
+    InputError
+        Both `eigenvalues` and `d`.
     """
-    size = draw(d)
-    rng = draw(_generators("ties"))
-    W = np.eye(size)[rng.permutation(size)] * rng.choice([-1.0, 1.0], size=size)
-    return _as(W, dtype, library)
+    if eigenvalues is not None and d is not None:
+        raise InputError("d", "None where the eigenvalues are given", repr(d))
+    sizes = _counts(st.integers(2, 8) if d is None else d, "d", low=2)
+    spectra = sizes.map(np.ones) if eigenvalues is None else _given(eigenvalues, _spectrum)
+    store = _storage(dtype, library)
+
+    def matrix(values: np.ndarray, shape: str, rng: np.random.Generator) -> Any:
+        W = np.sqrt(values) * (np.eye(len(values)) if shape == "square" else _hadamard(len(values)))
+        W = W.T if shape == "wide" else W
+        signed = rng.choice([-1.0, 1.0], size=(len(W), 1)) * W
+        return store(rng.permutation(rng.permutation(signed), axis=1))
+
+    return _built(matrix, spectra, _names(shapes, "shapes", SHAPES), _generators("spectra"))
 
 
-@st.composite
 def projectors(
-    draw: st.DrawFn,
     d: int,
     *,
-    alpha: st.SearchStrategy[float] = st.sampled_from([0.0, 0.5, 0.8, 1.0, 2.0]),
+    r: Counts | None = None,
+    alpha: Reals = st.sampled_from([0.0, 0.5, 0.8, 1.0, 2.0]),
     dtype: str = "float64",
     library: str = "numpy",
-) -> SparseProjector:
-    """SPHERE's projectors I − αUUᵀ with a uniformly random U, (d, r), 1 ≤ r ≤ d.
-
-    Shrinks to r = 1, α = 0.
+) -> st.SearchStrategy[SparseProjector]:
+    """SPHERE's projectors I − αUUᵀ with a uniformly random U, (d, r). Shrinks to r = 1, α = 0.
 
     Parameters
     ----------
-    draw
-        Given by Hypothesis.
     d
         Dimension.
+    r
+        Dimension of the subspace; default 1 to d.
     alpha
-        Strategy for α in [0, 2].
+        Suppression strength α in [0, 2].
     dtype, library
-        As for `neuron_matrices`.
+        As for the module, of U.
 
     Returns
     -------
-    SparseProjector
-        The projector; its `space` holds U.
+    SearchStrategy
+        Of projectors; `space` holds U.
     """
-    r = draw(st.integers(1, d))
-    strength = draw(alpha)
-    return SparseProjector(
-        Subspace(_as(_orthonormal(draw(_generators("bases")), d, r), dtype, library)), strength
-    )
+    d, store = as_count(d, "d", low=1), _storage(dtype, library)
+
+    def projector(r: int, alpha: float, rng: np.random.Generator) -> SparseProjector:
+        return SparseProjector(Subspace(store(_orthonormal(rng, d, r))), alpha)
+
+    ranks = _counts(st.integers(1, d) if r is None else r, "r", low=1, high=d)
+    return _built(projector, ranks, _reals(alpha, "alpha", low=0, high=2), _generators("bases"))
 
 
 class Batch(NamedTuple):
@@ -333,79 +359,199 @@ class Batch(NamedTuple):
     values: Any
 
 
-@st.composite
 def batches(
-    draw: st.DrawFn,
     n: int,
     d: int,
     *,
-    b: st.SearchStrategy[int] = st.integers(1, 6),  # ruff: ignore[function-call-in-default-argument]  # strategies are immutable
+    b: Counts | None = None,
     repeated: bool = False,
     dtype: str = "float64",
     library: str = "numpy",
-) -> Batch:
-    """Batches of keys, (d, b), and the values, (n, b), that they are to be given.
+) -> st.SearchStrategy[Batch]:
+    """Batches of Gaussian keys and the values that they are to be given. Shrinks to few keys.
 
     Parameters
     ----------
-    draw
-        Given by Hypothesis.
     n, d
         Of the weights that are edited.
     b
-        Strategy for the batch size; shrinks to its smallest.
+        Number of keys; default 1 to 6.
     repeated
-        Whether the last key repeats the first one, with another value: a contradictory edit.
+        Whether the last key repeats the first one, with another value: a contradictory edit, b ≥ 2.
     dtype, library
-        As for `neuron_matrices`.
+        As for the module.
 
     Returns
     -------
-    Batch
-        Keys and values.
-
-    Raises
-    ------
-    InputError
-        `repeated` with a batch of one.
+    SearchStrategy
+        Of `Batch`.
     """
-    count, rng = draw(b), draw(_generators("batches"))
-    keys, values = rng.normal(size=(d, count)), rng.normal(size=(n, count))
-    if repeated:
-        if count < 2:
-            raise InputError("repeated", "batches of at least 2 keys", f"a batch of {count}")
-        keys[:, -1] = keys[:, 0]
-    return Batch(_as(keys, dtype, library), _as(values, dtype, library))
+    n, d, least = as_count(n, "n", low=1), as_count(d, "d", low=1), 2 if repeated else 1
+    store = _storage(dtype, library)
+
+    def batch(b: int, rng: np.random.Generator) -> Batch:
+        keys, values = rng.normal(size=(d, b)), rng.normal(size=(n, b))
+        if repeated:
+            keys[:, -1] = keys[:, 0]
+        return Batch(store(keys), store(values))
+
+    number = _counts(st.integers(least, 6) if b is None else b, "b", low=least)
+    return _built(batch, number, _generators("batches"))
 
 
-@st.composite
 def low_rank_updates(
-    draw: st.DrawFn,
-    n: int,
-    d: int,
-    *,
-    b: st.SearchStrategy[int] = st.integers(1, 4),  # ruff: ignore[function-call-in-default-argument]  # strategies are immutable
-    dtype: str = "float64",
-    library: str = "numpy",
-) -> LowRankUpdate:
-    """Edits ΔW = L Rᵀ with Gaussian factors.
+    n: int, d: int, *, b: Counts = st.integers(1, 4), dtype: str = "float64", library: str = "numpy"
+) -> st.SearchStrategy[LowRankUpdate]:
+    """Edits ΔW = L Rᵀ with Gaussian factors, L (n, b) and R (d, b). Shrinks to few columns.
 
     Parameters
     ----------
-    draw
-        Given by Hypothesis.
     n, d
         Of the weights that are edited.
     b
-        Strategy for the number of columns of the factors.
+        Number of columns of the factors.
     dtype, library
-        As for `neuron_matrices`.
+        As for the module.
 
     Returns
     -------
-    LowRankUpdate
-        L, (n, b), and R, (d, b).
+    SearchStrategy
+        Of updates.
     """
-    count, rng = draw(b), draw(_generators("updates"))
-    left, right = rng.normal(size=(n, count)), rng.normal(size=(d, count))
-    return LowRankUpdate(_as(left, dtype, library), _as(right, dtype, library))
+    n, d, store = as_count(n, "n", low=1), as_count(d, "d", low=1), _storage(dtype, library)
+
+    def update(b: int, rng: np.random.Generator) -> LowRankUpdate:
+        return LowRankUpdate(store(rng.normal(size=(n, b))), store(rng.normal(size=(d, b))))
+
+    return _built(update, _counts(b, "b", low=1), _generators("updates"))
+
+
+def _built(make: Callable[..., Any], *parts: Strategy) -> Strategy:
+    return st.tuples(*parts).map(lambda drawn: make(*drawn))
+
+
+def _given(value: Any, check: Callable[[Any], Any]) -> Strategy:
+    """A strategy of checked values: a plain value is checked at once, a strategy's as they are drawn."""
+    return value.map(check) if isinstance(value, st.SearchStrategy) else st.just(check(value))
+
+
+def _counts(value: Counts, argument: str, *, low: int, high: int | None = None) -> st.SearchStrategy[int]:
+    return _given(value, partial(as_count, argument=argument, low=low, high=high))
+
+
+def _reals(value: Reals, argument: str, *, low: float, high: float = math.inf) -> st.SearchStrategy[float]:
+    return _given(value, partial(as_real, argument=argument, low=low, high=high))
+
+
+def _names(names: tuple[str, ...], argument: str, choices: tuple[str, ...]) -> st.SearchStrategy[str]:
+    if not isinstance(names, tuple) or not names:
+        raise RangeError(argument, "a tuple of at least one name", repr(names))
+    return st.sampled_from([as_choice(name, argument, choices) for name in names])
+
+
+def _spectrum(values: Sequence[float]) -> np.ndarray:
+    if len(values) < 2:
+        raise RangeError("eigenvalues", "at least two numbers", repr(values))
+    return np.array([as_real(value, "eigenvalues", low=0, low_open=True) for value in values])
+
+
+def _storage(dtype: str, library: str) -> Callable[[np.ndarray], Any]:
+    as_choice(dtype, "dtype", ("float32", "float64"))
+    as_choice(library, "library", ("numpy", "torch"))
+
+    def store(matrix: np.ndarray) -> Any:
+        array = matrix.astype(dtype, order="K")  # keeps a transposed layout transposed
+        return torch.from_numpy(array) if library == "torch" else array
+
+    return store
+
+
+@cache  # Hypothesis validates each strategy object once
+def _generators(stream: str) -> st.SearchStrategy[np.random.Generator]:
+    # One stream a strategy: with seeds alone, weights and edits that both shrink to seed 0 would be equal.
+    key = int.from_bytes(stream.encode())
+    return st.integers(0, 2**32 - 1).map(lambda seed: np.random.default_rng([seed, key]))
+
+
+def _fits(n: int, d: int, structure: str) -> bool:
+    """Whether n neurons in d dimensions can have a structure without two of them coinciding."""
+    return {"simplex": n <= d + 1, "rank-deficient": min(n, d) > 2}.get(structure, True)
+
+
+def _structured(
+    rng: np.random.Generator, n: int, d: int, structure: str, angle: float, decades: int
+) -> np.ndarray:
+    W = rng.normal(size=(n, d))
+    match structure:
+        case "near-coincident":
+            W[-1:] = rng.uniform(0.5, 2) * _turned(rng, W[:1], angle)
+        case "simplex":
+            W = _simplex(n, d) @ _orthonormal(rng, d, d)
+        case "clustered":
+            steps = rng.permutation(n) + rng.uniform(0.25, 0.75, size=n)
+            W = _turned(rng, W[rng.integers(2, size=n)], _SPREAD / n * steps[:, None])
+        case "rank-deficient":
+            k = max(2, min(n, d) // 2)
+            W = rng.normal(size=(n, k)) @ _orthonormal(rng, d, k).T
+        case "extreme-scale":
+            W *= 10.0 ** rng.integers(-decades, decades + 1, size=(n, 1))
+        case "conv1d":
+            W = np.asfortranarray(W)
+    return W
+
+
+def _turned(rng: np.random.Generator, rows: np.ndarray, angle: Any) -> np.ndarray:
+    """Rows turned by an angle, each in a plane of its own."""
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    across = _across(rng.normal(size=rows.shape), rows / norms)
+    across /= np.linalg.norm(across, axis=1, keepdims=True)
+    return np.cos(angle) * rows + np.sin(angle) * norms * across
+
+
+def _across(step: np.ndarray, units: np.ndarray) -> np.ndarray:
+    """What of each row of a step is orthogonal to its unit vector."""
+    for _ in range(2):  # the first pass leaves rounding along the unit vector; the second removes it
+        step = step - np.sum(step * units, axis=1, keepdims=True) * units
+    return step
+
+
+def _simplex(n: int, d: int) -> np.ndarray:
+    """n ≤ d + 1 unit vectors in d dimensions at equal distances."""
+    points = np.zeros((n, d))
+    points[:, : n - 1] = np.linalg.svd(np.eye(n) - 1 / n)[0][:, : n - 1]
+    return points / np.linalg.norm(points, axis=1, keepdims=True)
+
+
+def _orthonormal(rng: np.random.Generator, d: int, m: int) -> np.ndarray:
+    Q, R = np.linalg.qr(rng.normal(size=(d, m)))
+    return Q * np.sign(np.diag(R))  # the signs make it uniform
+
+
+def _hadamard(k: int) -> np.ndarray:
+    """4⌊k/2⌋ different rows and k ≥ 2 orthonormal columns, each of four entries ±½."""
+    block = np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]]) / 2
+    W = np.zeros((4 * (k // 2), k))
+    for i in range(0, k - 1, 2):
+        stop = k if k - i == 3 else i + 2
+        W[2 * i : 2 * i + 4, i:stop] = block[:, : stop - i]
+    return W
+
+
+def _direction(rng: np.random.Generator, scaled: np.ndarray, units: np.ndarray, direction: str) -> np.ndarray:
+    n, d = units.shape
+    match direction:
+        case "tangent":
+            assume(d > 1)
+            return _across(rng.normal(size=(n, d)), units)
+        case "radial":
+            return scaled * rng.uniform(0.1, 1, size=(n, 1))
+        case "low-rank":
+            return rng.normal(size=(n, 1)) @ rng.normal(size=(1, d))
+    return rng.normal(size=(n, d))
+
+
+def _slope(W: np.ndarray) -> np.ndarray:
+    """∇HE; at a critical point, such as a simplex, what is computed for it is rounding, and no direction."""
+    slope = energy_gradient(W)
+    assume(np.linalg.norm(slope) > _SLOPE * bound_constant(W, kind="triangle"))
+    return slope

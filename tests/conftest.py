@@ -6,15 +6,14 @@ import os
 from pathlib import Path
 
 import jaxtyping
+import pytest
+import torch
+from hypothesis import settings
 
 # Before anything imports the package. int for float is fine: that is what the annotation means (PEP 484).
 jaxtyping.install_import_hook(
     "sphere_theory", "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
 )
-
-import pytest
-import torch
-from hypothesis import settings
 
 settings.register_profile("ci", derandomize=True, deadline=None, database=None, max_examples=25)
 settings.register_profile("deep", deadline=None, database=None, max_examples=2500)

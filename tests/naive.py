@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import strategies as st
+
 from sphere_theory import SphereTheoryError
 
 MP = mpmath.MPContext()  # a context of its own: nobody else's precision changes
@@ -34,7 +35,9 @@ sin, arcsin = _either(MP.sin, np.sin), _either(MP.asin, np.arcsin)
 
 def plain(W: Any) -> np.ndarray:
     """Any array as numpy float64, which holds every input format exactly."""
-    return W.detach().cpu().double().numpy() if isinstance(W, torch.Tensor) else np.asarray(W, dtype=np.float64)
+    return (
+        W.detach().cpu().double().numpy() if isinstance(W, torch.Tensor) else np.asarray(W, dtype=np.float64)
+    )
 
 
 def exact(W: Any) -> np.ndarray:
@@ -167,7 +170,7 @@ def paper_projector(W: np.ndarray, eta: float, alpha: float) -> np.ndarray:
 
 
 def released_projector(W: np.ndarray, eta: float, alpha: float) -> np.ndarray:
-    """d×d as in the authors' code: rows normalised, (count of shares ≤ η) + 1 columns, overflow cut by slicing."""
+    """d×d as in the authors' code: rows normalised, (count of shares ≤ η) + 1 columns; slicing cuts η = 1."""
     return _projector(directions(W), alpha, lambda shares: int((shares <= eta).sum()) + 1)
 
 
@@ -230,7 +233,9 @@ STRUCTURES: dict[str, Callable[[np.random.Generator, int, int], np.ndarray]] = {
     "near pair": lambda rng, n, d: near(rng, n, d, 10.0 ** rng.uniform(-6, -1)),
     "tight cluster": lambda rng, n, d: rng.normal(size=d) + 1e-3 * rng.normal(size=(n, d)),
     "antipodal": _antipodal,
-    "rank deficient": lambda rng, n, d: rng.normal(size=(n, max(2, d // 2))) @ rng.normal(size=(max(2, d // 2), d)),
+    "rank deficient": lambda rng, n, d: (
+        rng.normal(size=(n, max(2, d // 2))) @ rng.normal(size=(max(2, d // 2), d))
+    ),
     "mixed scales": lambda rng, n, d: _scaled(rng, n, d, -8, 8),
     "huge": lambda rng, n, d: _scaled(rng, n, d, 29, 31),
     "tiny": lambda rng, n, d: _scaled(rng, n, d, -31, -29),
@@ -256,6 +261,11 @@ def weights(
     )
 
 
+COINCIDENT = (
+    "W: expected neurons of pairwise different direction, got a coincident pair (first at rows {} and {})"
+)
+
+
 # --- checkers -----------------------------------------------------------------------------------
 
 
@@ -264,7 +274,8 @@ def check_close(got: Any, expected: Any, tolerance: float, scale: Any = None) ->
     error = abs(np.asarray(got) - np.asarray(expected))
     allowed = tolerance * (abs(np.asarray(expected)) if scale is None else np.asarray(scale))
     assert np.all(error <= allowed), (
-        f"expected {expected}, got {got}: off by {float(np.max(error)):.3g}, allowed {float(np.min(allowed)):.3g}"
+        f"expected {expected}, got {got}: "
+        f"off by {float(np.max(error)):.3g}, allowed {float(np.min(allowed)):.3g}"
     )
 
 

@@ -13,6 +13,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+
 from sphere_theory import (
     energy,
     energy_change,
@@ -70,7 +71,10 @@ def test_energy_of_float64_rows_at_the_ends_of_the_range() -> None:
 
 
 def test_energy_of_denormal_float32_rows() -> None:
-    W = np.random.default_rng(4).normal(size=(6, 5)) * np.array([1, 1e-38, 1e-40, 1e-42, 1e-43, 1e30])[:, None]
+    W = (
+        np.random.default_rng(4).normal(size=(6, 5))
+        * np.array([1, 1e-38, 1e-40, 1e-42, 1e-43, 1e30])[:, None]
+    )
     check_energy(W.astype(np.float32), 1e-6)
 
 
@@ -173,7 +177,7 @@ def test_coincident_neurons(s: float, dtype: str) -> None:
     rows[650:] = [1, 2, 3, 4, 5, 6], [3, 6, 9, 12, 15, 18]
     W = rows.astype(dtype)
     assert energy(W, s=s) == math.inf
-    message = "W: expected neurons of pairwise different direction, got a coincident pair (first at rows 650 and 651)"
+    message = naive.COINCIDENT.format(650, 651)
     naive.check_refused(lambda: energy_gradient(W, s=s), CoincidentNeuronsError, message)
 
 
@@ -219,7 +223,9 @@ def test_gradient_of_a_near_pair(dtype: str, angle: float) -> None:
     W = naive.near(np.random.default_rng(13), 5, 6, angle).astype(dtype)
     for s in (0.0, 1.0):
         expected = naive.gradient(naive.exact(W), s)[[0, -1]]
-        naive.check_close(energy_gradient(W, s=s)[[0, -1]], expected, TOLERANCE[dtype], naive.norms(expected)[:, None])
+        naive.check_close(
+            energy_gradient(W, s=s)[[0, -1]], expected, TOLERANCE[dtype], naive.norms(expected)[:, None]
+        )
 
 
 def gradient_by_autograd(W: np.ndarray, s: float) -> np.ndarray:
@@ -433,7 +439,9 @@ def test_estimate_is_decided_by_its_seed() -> None:
 
 def test_estimate_of_two_neurons_is_exact() -> None:
     W = naive.structured("gaussian", 23, 2, 5)
-    naive.check_close(energy_estimate(W, samples=2, seed=0), (energy(W), 0, energy(W), energy(W)), 1e-12, energy(W))
+    naive.check_close(
+        energy_estimate(W, samples=2, seed=0), (energy(W), 0, energy(W), energy(W)), 1e-12, energy(W)
+    )
 
 
 # --- on the GPU ----------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+
 from sphere_theory import GramTracker, energy
 from sphere_theory.errors import NonFiniteError, RangeError, ShapeError
 from sphere_theory.gram import gram_matrix
@@ -23,15 +24,14 @@ def a_tracker(dtype: str = "float32", n: int = 20, d: int = 12, **settings: floa
     return GramTracker(naive.structured("gaussian", 0, n, d, dtype), **settings)
 
 
-def edits(W: np.ndarray, rank: int, size: float, seed: int, count: int) -> list[tuple[np.ndarray, np.ndarray]]:
+def edits(
+    W: np.ndarray, rank: int, size: float, seed: int, count: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
     """Factors of edits of a relative size, in the dtype of W."""
-    rng = np.random.default_rng(seed)
-    scale = size * np.linalg.norm(W) / math.sqrt(rank * W.size)
-    shapes = [(len(W), rank), (W.shape[1], rank)]
-    return [
-        tuple(rng.normal(size=shape).astype(W.dtype) * W.dtype.type(c) for shape, c in zip(shapes, (scale, 1)))
-        for _ in range(count)
-    ]
+    rng, (n, d) = np.random.default_rng(seed), W.shape
+    scale = size * np.linalg.norm(W) / math.sqrt(rank * n * d)
+    factors = ((scale * rng.normal(size=(n, rank)), rng.normal(size=(d, rank))) for _ in range(count))
+    return [(left.astype(W.dtype), right.astype(W.dtype)) for left, right in factors]
 
 
 @pytest.mark.parametrize(("n", "d"), [(1, 1), (3, 7), (300, 5), (520, 1100)])
@@ -84,7 +84,13 @@ def test_tracker_survives_a_row_that_shrinks(left: float) -> None:
     naive.check_close(tracker.row_norms(), true, 1e-5)
 
 
-@given(st.integers(0, 2**32 - 1), st.integers(1, 9), st.integers(1, 9), st.integers(1, 3), st.sampled_from([1e-6, 0.1, 3]))
+@given(
+    st.integers(0, 2**32 - 1),
+    st.integers(1, 9),
+    st.integers(1, 9),
+    st.integers(1, 3),
+    st.sampled_from([1e-6, 0.1, 3]),
+)
 def test_tracker_equals_recomputation(seed: int, n: int, d: int, rank: int, size: float) -> None:
     W = naive.structured("gaussian", seed, n, d + 1)
     tracker = GramTracker(W)
@@ -136,7 +142,7 @@ def test_tracker_keeps_its_own_copy() -> None:
     before = W.copy()
     tracker = GramTracker(W)
     tracker.update(*edits(W, 2, 0.3, 11, 1)[0])
-    assert (W == before).all()
+    assert (before == W).all()
     told = tracker.energy()
     tracker.row_norms()[:] = 0
     W[:] = 0
@@ -153,26 +159,43 @@ def test_tracker_lets_go_of_the_callers_array() -> None:
 
 
 N, D = 20, 12
-ONE = np.ones((N, 1), np.float32)
+ONE = np.ones((N, 1))
 PICK = np.eye(N, 1, dtype=np.float32)
 
 
-def bad_updates(W: np.ndarray) -> dict[str, tuple[np.ndarray, np.ndarray, type, str]]:
+def finite(argument: str, got: str) -> tuple[type, str]:
+    return NonFiniteError, f"{argument}: expected finite numbers, got {got}"
+
+
+def shaped(argument: str, expected: str, got: str) -> tuple[type, str]:
+    return ShapeError, f"{argument}: expected shape {expected}, got shape {got}"
+
+
+def fitting(got: str) -> tuple[type, str]:
     fit = "row norms between 9.09e-13 and 1.1e+12, whose products fit torch.float32"
-    nan = ONE.copy()
-    nan[3] = np.nan
-    right = np.ones((D, 1), np.float32)
-    return {
-        "nan on the left": (nan, right, NonFiniteError, "left: expected finite numbers, got 1 of 20 entries NaN or infinite (first at (3, 0): nan)"),
-        "inf on the right": (ONE, right * np.inf, NonFiniteError, "right: expected finite numbers, got 12 of 12 entries NaN or infinite (first at (0, 0): inf)"),
-        "left too short": (ONE[1:], right, ShapeError, "left: expected shape (20, any), got shape (19, 1)"),
-        "right too short": (ONE, right[1:], ShapeError, "right: expected shape (12, 1), got shape (11, 1)"),
-        "different ranks": (ONE, np.ones((D, 2), np.float32), ShapeError, "right: expected shape (12, 1), got shape (12, 2)"),
-        "overflow": (ONE * 1e20, right, RangeError, f"left, right: expected {fit}, got 20 rows outside (first at row 0: 3.46e+20)"),
-        "overflow of the products": (ONE * 1e30, right * 1e30, RangeError, f"left, right: expected {fit}, got 20 rows outside (first at row 0: inf)"),
-        "beyond float32": (ONE.astype(np.float64) * 1e300, right, RangeError, f"left, right: expected {fit}, got 20 rows outside (first at row 0: inf)"),
-        "a row becomes zero": (-PICK, W[:1].T, RangeError, f"left, right: expected {fit}, got 1 rows outside (first at row 0: 0)"),
-    }  # fmt: skip
+    return RangeError, f"left, right: expected {fit}, got {got}"
+
+
+NAN = np.where(np.arange(N) == 3, np.nan, 1.0)[:, None]
+WIDE = np.ones((D, 1))
+
+BAD_UPDATES: dict[str, tuple[Callable, tuple[type, str]]] = {
+    "nan": (lambda W: (NAN, WIDE), finite("left", "1 of 20 entries NaN or infinite (first at (3, 0): nan)")),
+    "infinity": (
+        lambda W: (ONE, WIDE * np.inf),
+        finite("right", "12 of 12 entries NaN or infinite (first at (0, 0): inf)"),
+    ),
+    "left too short": (lambda W: (ONE[1:], WIDE), shaped("left", "(20, any)", "(19, 1)")),
+    "right too short": (lambda W: (ONE, WIDE[1:]), shaped("right", "(12, 1)", "(11, 1)")),
+    "different ranks": (lambda W: (ONE, np.ones((D, 2))), shaped("right", "(12, 1)", "(12, 2)")),
+    "too large": (lambda W: (ONE * 1e20, WIDE), fitting("20 rows outside (first at row 0: 3.46e+20)")),
+    "infinite product": (
+        lambda W: (ONE * 1e30, WIDE * 1e30),
+        fitting("20 rows outside (first at row 0: inf)"),
+    ),
+    "beyond float32": (lambda W: (ONE * 1e300, WIDE), fitting("20 rows outside (first at row 0: inf)")),
+    "a row becomes zero": (lambda W: (-PICK, W[:1].T), fitting("1 rows outside (first at row 0: 0)")),
+}
 
 
 def state_of(tracker: GramTracker) -> list[object]:
@@ -180,13 +203,13 @@ def state_of(tracker: GramTracker) -> list[object]:
     return [tracker.energy(), tracker.updates, *(array.tolist() for array in arrays)]
 
 
-@pytest.mark.parametrize("name", bad_updates(np.ones((N, D))))
+@pytest.mark.parametrize("name", BAD_UPDATES)
 def test_a_bad_update_changes_nothing(name: str) -> None:
     tracker = a_tracker(n=N, d=D)
     tracker.update(ONE * 0.1, np.linspace(0, 1, D, dtype=np.float32)[:, None])
     before = state_of(tracker)
-    left, right, error, message = bad_updates(tracker.weight)[name]
-    naive.check_refused(lambda: tracker.update(left, right), error, message)
+    make, refusal = BAD_UPDATES[name]
+    naive.check_refused(lambda: tracker.update(*make(tracker.weight)), *refusal)
     assert state_of(tracker) == before
 
 

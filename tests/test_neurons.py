@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import given
+
 from sphere_theory import min_separation
 from sphere_theory.neurons import as_neurons, pair_squares, pair_tangents, tiles
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+
 from sphere_theory import (
     LowRankUpdate,
     NormMatchedShrinkage,
@@ -56,7 +57,10 @@ def test_thin_products_equal_the_dense_operator(seed: int, alpha: float, r: int)
 @given(seeds, st.floats(0.1, 0.9), alphas)
 def test_the_paper_and_the_released_code(seed: int, eta: float, alpha: float) -> None:
     W, delta = an_edit(seed, 10, 7), an_edit(seed + 1, 10, 7)
-    for oracle, rows, rule in ((naive.paper_projector, "raw", "paper"), (naive.released_projector, "unit", "released")):
+    for oracle, rows, rule in (
+        (naive.paper_projector, "raw", "paper"),
+        (naive.released_projector, "unit", "released"),
+    ):
         projector = SparseProjector(principal_space(W, eta=eta, rows=rows, rank_rule=rule), alpha)
         naive.check_close(projector(delta), delta @ oracle(W, eta, alpha), 1e-9, np.abs(delta).max())
 
@@ -130,7 +134,9 @@ def test_controls_project_too(other: Callable, alpha: float) -> None:
 @pytest.mark.parametrize("basis_dtype", naive.DTYPES)
 def test_the_edit_decides_kind_and_dtype(basis_dtype: str, delta_dtype: str, wrap: Callable) -> None:
     space, delta = a_space(6, dtype=basis_dtype), an_edit(6, dtype=delta_dtype)
-    expected = delta.astype(np.float64) @ (np.eye(12) - 0.8 * naive.plain(space.basis) @ naive.plain(space.basis).T)
+    expected = delta.astype(np.float64) @ (
+        np.eye(12) - 0.8 * naive.plain(space.basis) @ naive.plain(space.basis).T
+    )
     for basis in (space, Subspace(torch.from_numpy(space.basis))):
         got = SparseProjector(basis, 0.8)(wrap(delta))
         naive.check_kind(got, wrap(delta), delta_dtype)
@@ -159,7 +165,9 @@ def test_low_rank_stays_low_rank(wrap: Callable, dtype: str) -> None:
     naive.check_kind(got.right, update.right, dtype)
     naive.check_kind(got.dense(), update.right, dtype)
     expected = naive.plain(projector(update.dense()))
-    naive.check_close(naive.plain(got.dense()), expected, 1e-5 if dtype == "float32" else 1e-13, np.abs(expected).max())
+    naive.check_close(
+        naive.plain(got.dense()), expected, 1e-5 if dtype == "float32" else 1e-13, np.abs(expected).max()
+    )
 
 
 def test_low_rank_updates_know_their_norm() -> None:
@@ -182,7 +190,11 @@ def test_low_rank_factors_of_different_dtypes() -> None:
 @given(seeds, alphas, st.sampled_from(["dense", "low rank", "tensor"]))
 def test_shrinkage_matches_the_norm_and_nothing_else(seed: int, alpha: float, kind: str) -> None:
     projector = SparseProjector(a_space(seed), alpha)
-    delta: Any = {"dense": an_edit(seed), "low rank": factors(seed), "tensor": torch.from_numpy(an_edit(seed))}[kind]
+    delta: Any = {
+        "dense": an_edit(seed),
+        "low rank": factors(seed),
+        "tensor": torch.from_numpy(an_edit(seed)),
+    }[kind]
     got = NormMatchedShrinkage(projector)(delta)
     assert type(got) is type(delta)
     naive.check_close(edit_norm(got), edit_norm(projector(delta)), 1e-12)

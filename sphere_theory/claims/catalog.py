@@ -92,12 +92,12 @@ def _operator() -> tuple[Claim, ...]:
         ),
         _claim(
             "O2",
-            "P is idempotent only for α = 0 and α = 1: P² = I − α(2 − α)UUᵀ",
-            r"P^2 = I - \alpha(2-\alpha)UU^\top",
-            f"{PAPER}, §4 calls P an orthogonal projection",
+            "P is an orthogonal projection",
+            r"P^2 = P",
+            f"{PAPER}, §4",
             Verdict.CORRECTED,
             hypotheses="UᵀU = I, r ≥ 1",
-            corrected="P is a projection for α = 1; at the paper's α = 0.5 and 0.8 it shrinks span(U).",
+            corrected="P² = I − α(2 − α)UUᵀ: idempotent iff α is 0 or 1, so not at the paper's 0.5 and 0.8.",
         ),
         _claim(
             "O3",
@@ -193,6 +193,7 @@ def _energy() -> tuple[Claim, ...]:
             r"D_{ij} \to 0 \Rightarrow HE_s \to \infty",
             f"{PAPER}, Appendix C.1 takes K as given",
             Verdict.PROVED,
+            hypotheses="for the gradient: bounded row norms, the other neurons at a distance",
         ),
         _claim(
             "E7",
@@ -233,7 +234,7 @@ def _bound() -> tuple[Claim, ...]:
             f"{PAPER}, Theorem 1, assumption 2",
             Verdict.REFUTED,
             measured("edits along +∇HE, relative size 1e-7 to 1e-2", measure.ascent_edit),
-            corrected="Asymptotic only. Where HE is convex along its gradient it fails for every ε > 0.",
+            corrected="Asymptotic only: along +∇HE it fails for every ε > 0 wherever HE is convex that way.",
         ),
         _claim(
             "B4",
@@ -262,7 +263,7 @@ def _bound() -> tuple[Claim, ...]:
             "ours; answers the paper's open question 1",
             Verdict.PROVED,
             measured("step size × edit count", measure.regimes),
-            hypotheses="every step certified",
+            hypotheses="every step certified; it bounds the path's length, not the net change of outputs",
         ),
         _claim(
             "B7",

@@ -28,6 +28,7 @@ from sphere_theory.spectrum import Subspace, principal_space
 ROUNDING = 1e-9
 
 Margin = Callable[[Any], float]
+Draw = Callable[[st.SearchStrategy[Any]], Any]  # Hypothesis' own DrawFn cannot be checked at run time
 
 
 @dataclass(frozen=True)
@@ -201,26 +202,26 @@ TAME = strategies.neuron_matrices(
 
 
 @st.composite
-def _edited(draw: st.DrawFn, directions: tuple[str, ...] = strategies.DIRECTIONS) -> Any:
+def _edited(draw: Draw, directions: tuple[str, ...] = strategies.DIRECTIONS) -> Any:
     W = draw(TAME)
     return W, draw(strategies.edits(W, directions=directions))
 
 
 @st.composite
-def _projected(draw: st.DrawFn) -> Any:
+def _projected(draw: Draw) -> Any:
     W = draw(strategies.neuron_matrices(structures=("ordinary", "rank-deficient")))
     return W, draw(strategies.projectors(W.shape[1]))
 
 
 @st.composite
-def _with_inputs(draw: st.DrawFn) -> Any:
+def _with_inputs(draw: Draw) -> Any:
     W, delta = draw(_edited(("random", "ascent", "low-rank")))
     condition = st.sampled_from([1.0, 10.0, 1e3])
     return W, delta, draw(strategies.inputs(W.shape[1], m=st.integers(1, 12), condition=condition))
 
 
 @st.composite
-def _rotated(draw: st.DrawFn) -> Any:
+def _rotated(draw: Draw) -> Any:
     W = draw(TAME)
     right = draw(strategies.inputs(W.shape[1], m=st.just(W.shape[1])))
     left = draw(strategies.inputs(len(W), m=st.just(len(W))))
@@ -229,7 +230,7 @@ def _rotated(draw: st.DrawFn) -> Any:
 
 
 @st.composite
-def _path(draw: st.DrawFn) -> Any:
+def _path(draw: Draw) -> Any:
     W = draw(TAME)
     sizes = st.sampled_from([1e-4, 1e-3])
     return W, [draw(strategies.edits(W, directions=("random", "ascent"), size=sizes)) for _ in range(3)]
@@ -373,13 +374,13 @@ def _sequential_margin(example: Any, remembers: bool) -> float:
 
 
 @st.composite
-def _two_batches(draw: st.DrawFn) -> Any:
+def _two_batches(draw: Draw) -> Any:
     W = draw(strategies.neuron_matrices(structures=("ordinary",)))
     return W, draw(strategies.batches(*W.shape)), draw(strategies.batches(*W.shape))
 
 
 @st.composite
-def _projected_batches(draw: st.DrawFn) -> Any:
+def _projected_batches(draw: Draw) -> Any:
     W, first, second = draw(_two_batches())
     return W, first, second, draw(strategies.projectors(W.shape[1], alpha=st.sampled_from([0.5, 0.8])))
 

@@ -1,0 +1,108 @@
+"""Figures show what is stored: axes, series, values, provenance; never pixels."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from sphere_theory import figures
+from sphere_theory.analysis.regimes import REGIMES
+
+
+def _row(layer: int, part: str, value: float) -> dict:
+    return {"tensor": f"encoder.layer.{layer}.{part}.weight", "n": 4, "d": 3, "s": 1.0, "uniformity": value}
+
+
+def test_energy_by_layer_draws_one_line_a_role():
+    rows = [_row(layer, part, 1 + layer / 100) for part in figures.ROLES for layer in range(3)]
+    axes = figures.energy_by_layer(rows).axes[0]
+    lines = {line.get_label(): line for line in axes.lines if not line.get_label().startswith("_")}
+    assert list(lines) == list(figures.ROLES.values())
+    for line in lines.values():
+        assert np.array_equal(line.get_xydata(), [[0, 1.0], [1, 1.01], [2, 1.02]])
+    assert "uniform" in axes.get_ylabel()
+    assert axes.get_xlabel() == "layer"
+
+
+def test_an_attention_output_is_not_taken_for_an_ffn_output():
+    rows = [_row(0, "attention.output.dense", 2.0), _row(0, "output.dense", 3.0)]
+    axes = figures.energy_by_layer(rows).axes[0]
+    drawn = {
+        line.get_label(): line.get_ydata()[0] for line in axes.lines if not line.get_label().startswith("_")
+    }
+    assert drawn == {"attention output": 2.0, "FFN out": 3.0}
+
+
+def _audit(edit: str, size: float, value: float | None) -> dict:
+    verdict = "not applicable" if value is None else "holds"
+    check = {"verdict": verdict, "tightness": value, "constant": 1.0, "why": ""}
+    return {
+        "edit": edit,
+        "layer": 3,
+        "relative_edit": size,
+        "checks": {"gradient": check, "certified": check},
+    }
+
+
+def test_tightness_leaves_out_what_does_not_apply():
+    audits = [_audit("random", 1e-3, 1e-4), _audit("random", 1e-2, 1e-5), _audit("random", 1.0, None)]
+    axes = figures.tightness_by_size(audits).axes[0]
+    lines = [line for line in axes.lines if "random" in str(line.get_label())]
+    assert [line.get_label() for line in lines] == ["random, K gradient", "random, K certified"]
+    for line in lines:
+        assert np.array_equal(line.get_xydata(), [[1e-3, 1e-4], [1e-2, 1e-5]])
+    assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
+
+
+def test_tightness_draws_the_median_over_layers():
+    audits = [_audit("random", 1e-3, value) for value in (1e-6, 1e-5, 1e-2)]
+    line = next(
+        line for line in figures.tightness_by_size(audits).axes[0].lines if "random" in str(line.get_label())
+    )
+    assert line.get_ydata()[0] == 1e-5
+
+
+def test_the_map_has_the_regime_of_each_cell():
+    cells = [
+        {"step": step, "edits": edits, "regime": REGIMES[(i + j) % len(REGIMES)]}
+        for i, step in enumerate((1e-3, 1e-2))
+        for j, edits in enumerate((1, 10, 100))
+    ]
+    axes = figures.regimes(cells).axes[0]
+    grid = np.asarray(axes.collections[0].get_array()).reshape(2, 3)
+    assert np.array_equal(grid, [[0, 1, 2], [1, 2, 3]])
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == list(REGIMES[:4])
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["1", "10", "100"]
+
+
+@pytest.fixture
+def drawn():
+    return figures.energy_by_layer([_row(0, "output.dense", 1.0)])
+
+
+def test_a_saved_figure_carries_its_provenance(drawn, tmp_path):
+    png, svg = figures.save(drawn, tmp_path / "energy", {"seed": "7"})
+    assert b"seed=7" in png.read_bytes()
+    assert "seed=7" in svg.read_text()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["energy.png", "energy.svg"]
+
+
+def test_the_same_results_give_the_same_bytes(tmp_path):
+    def bytes_of(name: str) -> list[bytes]:
+        with figures.theme():
+            figure = figures.energy_by_layer([_row(0, "output.dense", 1.0)])
+            return [path.read_bytes() for path in figures.save(figure, tmp_path / name, {})]
+
+    assert bytes_of("a") == bytes_of("b")
+
+
+def test_theme_puts_settings_back():
+    import matplotlib
+
+    before = dict(matplotlib.rcParams)
+    with figures.theme():
+        pass
+    assert dict(matplotlib.rcParams) == before
+    assert math.isfinite(matplotlib.rcParams["font.size"])

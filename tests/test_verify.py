@@ -1,0 +1,107 @@
+"""The main job: what it stores, how it goes on after an interruption, what it draws."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+
+from sphere_theory import verify as job
+from sphere_theory.claims import Claim, Context, Evidence, Finding, Verdict
+
+
+def _claim(name: str, runs: list[str], *, expected: bool = True, interrupted: bool = False) -> Claim:
+    def run(context: Context) -> Finding:
+        runs.append(name)
+        if interrupted:
+            raise KeyboardInterrupt
+        return Finding(expected, f"{name} ran", "exact", {"value": math.inf})
+
+    return Claim(
+        name, "a statement", "x", "a source", "", Verdict.PROVED, (Evidence("symbolic", "proof", run),)
+    )
+
+
+def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path):
+    runs: list[str] = []
+    claims = [_claim("A", runs), _claim("B", runs, interrupted=True)]
+    with pytest.raises(KeyboardInterrupt):
+        list(job.run_ledger(claims, Context(), tmp_path))
+    claims = [_claim("A", runs), _claim("B", runs)]
+    records = list(job.run_ledger(claims, Context(), tmp_path))
+    assert runs == ["A", "B", "B"]
+    assert [record["claim"] for record in records] == ["A", "B"]
+
+
+def test_another_seed_starts_afresh(tmp_path):
+    runs: list[str] = []
+    list(job.run_ledger([_claim("A", runs)], Context(seed=0), tmp_path))
+    list(job.run_ledger([_claim("A", runs)], Context(seed=1), tmp_path))
+    assert runs == ["A", "A"]
+
+
+def test_a_line_cut_short_is_run_again(tmp_path):
+    runs: list[str] = []
+    list(job.run_ledger([_claim("A", runs)], Context(), tmp_path))
+    partial = tmp_path / "verify.partial.jsonl"
+    partial.write_text(partial.read_text()[:-5])
+    list(job.run_ledger([_claim("A", runs)], Context(), tmp_path))
+    assert runs == ["A", "A"]
+
+
+def test_the_report_names_surprises_and_is_plain_json(tmp_path):
+    claims = [_claim("A", []), _claim("B", [], expected=False)]
+    records = list(job.run_ledger(claims, Context(), tmp_path))
+    path = job.write_report(job.report(records, Context(), 1.0), tmp_path)
+    stored = json.loads(path.read_text(), parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+    assert stored["surprises"] == ["B"]
+    assert stored["results"][0]["data"] == {"value": None}
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["verify.json"]
+
+
+def test_the_configuration_changes_with_what_results_depend_on():
+    context = Context()
+    for other in (replace(context, seed=1), replace(context, quick=True), replace(context, device="meta")):
+        assert job.configuration(other) != job.configuration(context)
+
+
+@pytest.fixture(scope="module")
+def quick_run(tmp_path_factory):
+    """The real thing, once: every test below reads what it printed and wrote."""
+    pytest.importorskip("transformers", reason="needs the extra 'minilm'")
+    folder = tmp_path_factory.mktemp("out")
+    command = [sys.executable, "-m", "sphere_theory.cli", "verify", "--quick", "--out", str(folder)]
+    return subprocess.run(command, capture_output=True, text=True, check=False), folder
+
+
+def test_every_verdict_is_the_recorded_one(quick_run):
+    ran, folder = quick_run
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "every verdict is the recorded one" in ran.stdout
+    stored = json.loads((folder / "verify.json").read_text())
+    assert stored["surprises"] == []
+    kinds = [record["kind"] for record in stored["results"]]
+    assert set(kinds) == {"symbolic", "property", "measurement"}
+    assert all(record["summary"] and record["margin"] for record in stored["results"])
+
+
+def test_the_measured_numbers_are_those_of_the_layer(quick_run):
+    results = json.loads((quick_run[1] / "verify.json").read_text())["results"]
+    (share,) = (record["data"]["rows"][0] for record in results if record["evidence"].startswith("share of"))
+    assert (share["layer"], share["rank"]) == (3, 71)
+    assert share["share"] == pytest.approx(0.3626, abs=5e-4)
+    (rows,) = (record["data"]["rows"] for record in results if record["evidence"].startswith("HE/uniform"))
+    assert len(rows) == 36
+
+
+def test_three_figures_are_written_complete(quick_run):
+    ran, folder = quick_run
+    for name in job.FIGURES:
+        assert (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        assert (folder / f"{name}.svg").read_text().rstrip().endswith("</svg>")
+        assert f"{name}.png" in ran.stdout
+    assert not list(folder.glob("*partial*"))
