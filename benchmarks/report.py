@@ -60,7 +60,18 @@ def rows_table(rows: Sequence[Row], *, quick: bool = False) -> Table:
     if quick:
         title += "; small shapes on one thread, which no target is for"
     table = Table(title=title, title_justify="left")
-    for name in ("row", "n×d", "ours", "against", "its time", "ratio", "target", "result", "of limit"):
+    for name in (
+        "row",
+        "n×d",
+        "ours",
+        "against",
+        "its time",
+        "ratio",
+        "target",
+        "result",
+        "of limit",
+        "ratio there",
+    ):
         table.add_column(name, overflow="fold")
     for row in rows:
         checks = [f"{c.name} {c.value:,.0f} ≤ {c.bound:,.0f} {c.unit}" for c in row.checks if c.met]
@@ -74,6 +85,7 @@ def rows_table(rows: Sequence[Row], *, quick: bool = False) -> Table:
             str(row.target),
             "; ".join([row.verdict, *checks]),
             f"{row.share_of_limit:.0%} of {seconds(row.limit.seconds)}",
+            row.target.show(row.ratio_at_limit),
         )
     return table
 

@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import strategies as st
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from sphere_theory import SphereTheoryError
 
@@ -293,3 +295,20 @@ def check_refused(call: Callable[[], object], error: type[Exception], message: s
     assert isinstance(caught.value, ValueError)
     got = (type(caught.value).__name__, str(caught.value))
     assert got == (error.__name__, message), f"expected {(error.__name__, message)}, got {got}"
+
+
+def storage(tensor: torch.Tensor) -> int:
+    """Number of entries that a tensor keeps alive, its own or not."""
+    return tensor.untyped_storage().nbytes() // tensor.itemsize
+
+
+class Recorded(TorchDispatchMode):
+    """While it is on, the most entries of any tensor that an operation returns."""
+
+    largest = 0
+
+    def __torch_dispatch__(self, func: Callable, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        sizes = [storage(leaf) for leaf in tree_leaves(out) if isinstance(leaf, torch.Tensor)]
+        self.largest = max([self.largest, *sizes])
+        return out

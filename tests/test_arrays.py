@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Callable
 from typing import Any
 
+import jaxtyping
 import naive
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from sphere_theory.arrays import (
     full_precision,
     like,
 )
+from sphere_theory.neurons import as_neurons, pair_squares
 
 W = naive.structured("gaussian", 0, 4, 3)
 
@@ -127,6 +129,14 @@ def test_precision_is_put_back_even_after_an_error() -> None:
         assert torch.is_grad_enabled()
     finally:
         torch.set_float32_matmul_precision("highest")
+
+
+def test_annotations_are_enforced_in_this_suite() -> None:
+    """The import hook in conftest.py is on: types and shapes."""
+    with pytest.raises(jaxtyping.TypeCheckError):
+        energy([[1.0, 2.0]])
+    with pytest.raises(jaxtyping.TypeCheckError):
+        pair_squares(as_neurons(W), torch.zeros(3, dtype=torch.int64))
 
 
 @pytest.mark.gpu

@@ -68,6 +68,8 @@ def test_rows_are_consistent(document):
         assert row["ratio"] == pytest.approx(RATIO[row["target"]["kind"]](row))
         assert row["met"] == (row["verdict"] == "met")
         assert row["share_of_limit"] == pytest.approx(row["limit"]["seconds"] / row["ours"]["median"])
+        at_limit = row | {"ours": {"median": row["limit"]["seconds"]}}
+        assert row["ratio_at_limit"] == pytest.approx(RATIO[row["target"]["kind"]](at_limit))
         assert row["limit"]["seconds"] == pytest.approx(sum(row["limit"]["phases"].values()))
         assert all(check["met"] == (check["value"] <= check["bound"]) for check in row["checks"])
 

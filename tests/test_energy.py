@@ -148,6 +148,15 @@ def test_logarithmic_energy_of_pairs_near_60_degrees(dtype: str, off: float) -> 
     check_energy(W.astype(dtype), TOLERANCE[dtype], (0.0,))
 
 
+@pytest.mark.parametrize("call", [energy, energy_gradient], ids=["energy", "gradient"])
+@pytest.mark.parametrize("dtype", naive.DTYPES)
+def test_no_array_of_n_by_n(dtype: str, call: Callable) -> None:
+    W = torch.from_numpy(naive.structured("positive", 27, 1500, 6, dtype))
+    with naive.Recorded() as recorded:
+        call(W)
+    assert recorded.largest <= 1024**2, f"expected tiles, got {recorded.largest} entries (n² = {1500**2})"
+
+
 def test_energy_is_the_same_bits_twice() -> None:
     W = torch.from_numpy(naive.structured("gaussian", 8, 600, 40, "float32"))
     assert energy(W) == energy(W)
@@ -291,6 +300,14 @@ def test_taylor_remainder_of_a_wrong_gradient_is_of_first_order() -> None:
 # --- change --------------------------------------------------------------------------------------
 
 
+def check_change(W: np.ndarray, edit: np.ndarray, s: float) -> None:
+    before, after = (naive.terms(naive.exact(W) + x * naive.exact(edit), s) for x in (0, 1))
+    got = energy_change(W, edit, s=s)
+    naive.check_close(got.before, before.sum(), 1e-9, abs(before).sum())
+    naive.check_close(got.after, after.sum(), 1e-9, abs(after).sum())
+    naive.check_close(got.change, (after - before).sum(), 1e-8, abs(after - before).sum())
+
+
 @pytest.mark.parametrize("dtype", naive.DTYPES)
 @pytest.mark.parametrize("size", [1e-12, 1e-8, 1e-4, 1e-1, 1.0, 10.0])
 @pytest.mark.parametrize("s", [0.0, 1.0, 3.7])
@@ -298,12 +315,16 @@ def test_change_in_50_digits(s: float, size: float, dtype: str) -> None:
     for structure in ("gaussian", "positive", "near pair", "tight cluster", "mixed scales"):
         W = naive.structured(structure, 16, 6, 5, dtype)
         edit = np.random.default_rng(17).normal(size=W.shape) * np.linalg.norm(W, axis=1)[:, None] * size
-        edit = edit.astype(dtype)
-        before, after = (naive.terms(naive.exact(W) + x * naive.exact(edit), s) for x in (0, 1))
-        got = energy_change(W, edit, s=s)
-        naive.check_close(got.before, before.sum(), 1e-9, abs(before).sum())
-        naive.check_close(got.after, after.sum(), 1e-9, abs(after).sum())
-        naive.check_close(got.change, (after - before).sum(), 1e-8, abs(after - before).sum())
+        check_change(W, edit.astype(dtype), s)
+
+
+@pytest.mark.parametrize("angle", [1e-2, 1e-4, 1e-6])
+@pytest.mark.parametrize("s", [0.0, 1.0])
+def test_change_of_an_edit_that_nearly_closes_a_pair_or_opens_one(s: float, angle: float) -> None:
+    closed = naive.near(np.random.default_rng(28), 5, 4, angle)
+    edit = closed - naive.structured("gaussian", 29, 5, 4)
+    check_change(closed - edit, edit, s)
+    check_change(closed, -edit, s)
 
 
 def test_change_of_no_edit_is_zero() -> None:

@@ -82,15 +82,19 @@ def test_pairs_are_accurate_to_their_own_size(angle: float, scales: tuple[float,
     naive.check_close(tangents[0].numpy(), tangent, 1e-12, naive.frobenius(tangent))
 
 
-@pytest.mark.parametrize("share", [1e-14, 1e-17, 1e-20, 1e-25])
+@pytest.mark.parametrize("share", [1e-14, 1e-17, 1e-20, 1e-25, 1e-30])
 def test_pairs_told_apart_by_one_tiny_component(share: float) -> None:
     rng = np.random.default_rng(7)
-    for _ in range(20):
-        row = rng.integers(1, 1000, size=rng.integers(2, 20)).astype(float)
-        W = np.stack([np.append(row, share * np.linalg.norm(row)), np.append(rng.integers(3, 2000) * row, 0)])
-        u, v = naive.directions(naive.exact(W))
-        squared = pair_squares(as_neurons(W), torch.tensor([[0, 1]]))
-        naive.check_close(squared.item(), ((u - v) ** 2).sum(), 1e-9)
+    row = rng.integers(1, 1000, size=(40, 12)).astype(float)
+    one = np.hstack([row, share * np.linalg.norm(row, axis=1, keepdims=True)])
+    other = np.hstack([rng.integers(3, 2000, size=(40, 1)) * row, np.zeros((40, 1))])
+    squared = pair_squares(as_neurons(np.vstack([one, other])), torch.arange(80).reshape(2, 40).T)
+    apart = naive.directions(naive.exact(one)) - naive.directions(naive.exact(other))
+    naive.check_close(squared.numpy(), (apart * apart).sum(axis=1), 1e-9)
+
+
+def test_the_first_of_equally_close_pairs_is_named() -> None:
+    assert min_separation(np.eye(600)).pair == (0, 1)
 
 
 @pytest.mark.parametrize("order", [[0, 1], [1, 0]])
