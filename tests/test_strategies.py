@@ -520,6 +520,14 @@ def test_numbers_may_be_strategies() -> None:
     assert {batch.keys.shape for batch in some(strategies.batches(3, 2, b=st.just(4)))} == {(2, 4)}
 
 
+@pytest.mark.parametrize(
+    "strategy", [strategies.inputs(3, m=1), strategies.tied_spectra(d=2)], ids=["inputs", "spectra"]
+)
+def test_signs_are_not_favoured(strategy: st.SearchStrategy[np.ndarray]) -> None:
+    """QR alone gives the columns of a basis a sign of its own."""
+    assert {float(np.sign(X[X != 0][0])) for X in some(strategy, 30)} == {-1, 1}
+
+
 def test_shapes_that_no_structure_has_are_not_drawn() -> None:
     only = ("simplex", "rank-deficient")
     for W in some(strategies.neuron_matrices(structures=only, n=st.integers(2, 5), d=st.integers(2, 4)), 50):

@@ -1,0 +1,593 @@
+"""Theorem 1 probed: how often, by how much and for want of which assumption each constant fails.
+
+Edits of every size and direction, one of them searched for by an adversary, on inputs of every kind; each
+audited by `audit_bound`. Ordinary weights, independent Gaussian neurons, unless a layer is given.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import platform
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+import sphere_theory
+from sphere_theory.analysis.edits import memit_update, of_size
+from sphere_theory.analysis.regimes import TAYLOR_TOLERANCE
+from sphere_theory.arrays import Array, as_choice, as_count, as_matrix, as_real
+from sphere_theory.bound import KINDS, ORTHONORMAL, BoundAudit, audit_bound, bound_constant
+from sphere_theory.energy import energy_change, energy_gradient
+from sphere_theory.errors import InputError, RangeError, ShapeError
+from sphere_theory.neurons import Progress, as_neurons, silent
+from sphere_theory.records import Record, RecordStore, source_hash
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SHAPES = ((2, 2), (4, 3), (6, 10), (12, 4), (12, 10))
+SIZES = tuple(10.0**k for k in range(-8, 2))
+INPUTS = ("orthonormal", "partial", "conditioned", "deficient")
+CONDITIONS = (1e2, 1e4, 1e6, 1e8)
+DIRECTIONS = ("random", "tangent", "radial", "ascent", "descent", "low-rank", "adversarial")
+
+# A singular value of X below this share of the largest is rounding: the inputs do not see that direction.
+UNSEEN = 1e-12
+
+# A Taylor term below this share of K_tri‖ΔW‖ is the rounding of ΔHE, as all of ΔHE is for radial edits.
+_ROUNDING = 1e-12
+
+# Share of K_tri that a gradient has to keep, not to be the rounding at a critical point.
+_SLOPE = 1e-10
+
+# Steps of the adversary: from each of its starts, and from the best of what they led to.
+_TRY, _CLIMB = 2, 12
+
+# Its stride, in units of the edit: at first, and the smallest that is tried before it gives up.
+_STRIDE, _SHORTEST = 8.0, 1e-3
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell of the sweep.
+
+    Attributes
+    ----------
+    n, d
+        Neurons and dimension.
+    size
+        ‖ΔW‖_F/‖W‖_F.
+    inputs
+        One of `INPUTS`, or "activations".
+    condition
+        Largest over smallest singular value of Xᵀ on the whole space; inf where X does not see all of it.
+    direction
+        One of `DIRECTIONS`.
+    """
+
+    n: int
+    d: int
+    size: float
+    inputs: str
+    condition: float
+    direction: str
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Inputs, and where they see least.
+
+    Attributes
+    ----------
+    X
+        One input per column, (d, m).
+    weak
+        Orthonormal basis of the directions in which Xᵀ is smallest, (d, k): those that X does not see, or,
+        if it sees all, those of its smallest singular value.
+    strongest
+        Largest singular value of X.
+    """
+
+    X: Float[Tensor, "d m"]
+    weak: Float[Tensor, "d k"]
+    strongest: float = 1.0
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A real layer with its keys, prepared.
+
+    Attributes
+    ----------
+    W
+        Weights, (n, d), float64.
+    keys
+        The keys, as inputs.
+    condition
+        Of the keys, as in `Cell`.
+    digest
+        Short hash of weights and keys.
+    """
+
+    W: Float[Tensor, "n d"]
+    keys: Inputs
+    condition: float
+    digest: str
+
+
+class Case(NamedTuple):
+    """One trial, ready to be audited.
+
+    Attributes
+    ----------
+    W, delta
+        Weights and edit, (n, d), float64.
+    inputs
+        X and its weakest directions.
+    """
+
+    W: Float[Tensor, "n d"]
+    delta: Float[Tensor, "n d"]
+    inputs: Inputs
+
+
+def probe_bound(
+    *,
+    shapes: Sequence[tuple[int, int]] = SHAPES,
+    sizes: Sequence[float] = SIZES,
+    inputs: Sequence[str] = INPUTS,
+    conditions: Sequence[float] = CONDITIONS,
+    directions: Sequence[str] = DIRECTIONS,
+    trials: int = 42,
+    s: float = 1.0,
+    seed: int = 0,
+    W: Array | None = None,
+    keys: Array | None = None,
+    store: str | Path | None = None,
+    progress: Progress = silent,
+) -> pd.DataFrame:
+    """Audit Theorem 1 over edit sizes, shapes, inputs and directions, and count what fails.
+
+    Inputs X are
+
+    - "orthonormal": a basis of the whole space;
+    - "partial": m < d orthonormal columns;
+    - "conditioned": 2d columns, singular values falling geometrically from 1 to 1/condition;
+    - "deficient": 2d columns of rank below d, its singular values 1;
+    - "activations": the keys, if W and keys are given.
+
+    Edits ΔW are
+
+    - "random": Gaussian;
+    - "tangent": Gaussian, each row orthogonal to its neuron;
+    - "radial": each neuron lengthened by a factor of its own;
+    - "ascent", "descent": along +∇HE and −∇HE;
+    - "low-rank": a MEMIT batch on Gaussian keys, or on the layer's;
+    - "adversarial": what projected gradient ascent on |ΔHE|/(K‖ΔW X‖) finds among edits of that size. It
+      moves in the weakest directions of X alone, and starts from +∇HE, −∇HE and at random.
+
+    What a cell comes to depends on its own coordinates, `trials`, `s` and `seed`, not on the rest of the
+    sweep; all directions of a cell meet the same W and X. The defaults are 10⁵ trials, a few minutes; fewer
+    sizes or trials make a quick look. Every cell is kept in `store` as soon as it is measured, and a later
+    run of the same source, trials, s, seed and layer takes it from there.
+
+    Parameters
+    ----------
+    shapes
+        Pairs (n, d), n ≥ 2, d ≥ 2; may be empty if a layer is given.
+    sizes
+        Relative sizes ‖ΔW‖_F/‖W‖_F, positive.
+    inputs
+        Names out of `INPUTS`.
+    conditions
+        Condition numbers of the "conditioned" inputs, 1 to 1e11.
+    directions
+        Names out of `DIRECTIONS`.
+    trials
+        Audits for each cell; one where nothing is drawn, as for a layer along its gradient.
+    s
+        Exponent of the energy, s ≥ 0.
+    seed
+        Seed of everything drawn.
+    W, keys
+        A layer, (n, d), and inputs of it, (d, m): adds the cells of its "activations". The keys have to
+        span the space for "low-rank" edits, and ∇HE(W) must not vanish.
+    store
+        File of JSON lines; None to keep nothing.
+    progress
+        Called with the share of cells done.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row for each cell and constant, with the columns of `Cell` and
+
+        - constant: "gradient", "triangle" or "certified";
+        - trials, applicable, violations: counts; violation_rate: violations/applicable;
+        - worst_margin: min 1 − lower_bound/‖ΔV‖²; worst_trial: where, for `draw`;
+        - tightness_median, tightness_max: of lower_bound/‖ΔV‖²;
+        - not_orthonormal, uncovered, not_small, uncertified: share of trials with ‖XᵀX − I‖₂ > 1e-5; with
+          σ = 0 on the row space of ΔW; whose first order is off by more than 10%; without certificate.
+
+        Rates, margin and tightness are nan where no trial is applicable.
+
+    Raises
+    ------
+    RangeError, ShapeError
+        An axis that is empty or holds what it cannot; a count, exponent or seed out of range.
+    InputError
+        Only one of W and keys; a layer as above excludes; a store that is a file of another kind.
+    DTypeError, NonFiniteError, ZeroRowError, CoincidentNeuronsError
+        As for `energy_gradient`, of W.
+    """
+    s, seed, trials = as_real(s, "s", low=0), as_count(seed, "seed", low=0), as_count(trials, "trials", low=1)
+    axes = _axes(shapes, sizes, inputs, conditions, directions)
+    layer = None if W is None and keys is None else as_layer(W, keys, s=s)
+    cells = list(_cells(axes, layer))
+    kept = RecordStore(None if store is None else Path(store), _header(trials, s, seed, layer), "store")
+    done = {record["cell"]: record["rows"] for record in kept.records}
+    rows: list[Record] = []
+    for k, cell in enumerate(cells):
+        name = repr(cell)
+        if name not in done:
+            measured = _measure(cell, trials, s, seed, layer)
+            done[name] = kept.append({"cell": name, "rows": measured})["rows"]
+        rows += done[name]
+        progress((k + 1) / len(cells))
+    return _table(rows)
+
+
+def summary(table: pd.DataFrame, constant: str = "gradient") -> pd.DataFrame:
+    """Rate of violation by direction and size, over everything else.
+
+    Parameters
+    ----------
+    table
+        What `probe_bound` returned, or some of its rows.
+    constant
+        "gradient", "triangle" or "certified".
+
+    Returns
+    -------
+    pandas.DataFrame
+        Violations over applicable trials, directions × sizes; nan where no trial is applicable.
+
+    Raises
+    ------
+    RangeError
+        Another constant.
+    """
+    as_choice(constant, "constant", KINDS)
+    mine = table[table["constant"] == constant]
+    counts = mine.groupby(["direction", "size"], sort=False)[["violations", "applicable"]].sum()
+    rates = (counts["violations"] / counts["applicable"]).unstack("size")
+    return rates.loc[[name for name in DIRECTIONS if name in rates.index], sorted(rates.columns)]
+
+
+# --- the sweep ----------------------------------------------------------------------------------
+
+
+class _Axes(NamedTuple):
+    shapes: list[tuple[int, int]]
+    sizes: list[float]
+    inputs: list[tuple[str, float]]
+    directions: list[str]
+
+
+def _axes(shapes: Any, sizes: Any, inputs: Any, conditions: Any, directions: Any) -> _Axes:
+    ratios = _axis(conditions, "conditions", partial(as_real, low=1, high=0.1 / UNSEEN))
+    expanded = {"orthonormal": [1.0], "conditioned": ratios}
+    kinds = _axis(inputs, "inputs", partial(as_choice, choices=INPUTS))
+    return _Axes(
+        _axis(shapes, "shapes", _shape, least=0),
+        _axis(sizes, "sizes", partial(as_real, low=0, low_open=True)),
+        [(kind, ratio) for kind in kinds for ratio in expanded.get(kind, [math.inf])],
+        _axis(directions, "directions", partial(as_choice, choices=DIRECTIONS)),
+    )
+
+
+def _axis(values: Any, argument: str, check: Callable[..., Any], least: int = 1) -> list[Any]:
+    """The checked values of one axis, each once."""
+    if isinstance(values, str) or not isinstance(values, Sequence) or len(values) < least:
+        raise RangeError(argument, "a sequence of at least one value", repr(values))
+    return list(dict.fromkeys(check(value, argument) for value in values))
+
+
+def _shape(value: Any, argument: str) -> tuple[int, int]:
+    if not isinstance(value, tuple | list) or len(value) != 2:
+        raise ShapeError(argument, "pairs (n, d)", repr(value))
+    n, d = (as_count(length, argument, low=2) for length in value)
+    return n, d
+
+
+def as_layer(W: Array | None, keys: Array | None, *, s: float = 1.0) -> Layer:
+    """Check a layer and prepare its keys as inputs.
+
+    Parameters
+    ----------
+    W
+        Weights, (n, d), n ≥ 2, d ≥ 2.
+    keys
+        Inputs, (d, m).
+    s
+        Exponent of the energy.
+
+    Returns
+    -------
+    Layer
+        Both in float64.
+
+    Raises
+    ------
+    InputError
+        One of them is None, or ∇HE(W) vanishes.
+    ShapeError
+        Fewer than 2 neurons or dimensions; keys of another dimension.
+    DTypeError, NonFiniteError, ZeroRowError, CoincidentNeuronsError
+        As for `energy_gradient`, of W.
+    """
+    if W is None or keys is None:
+        raise InputError("W" if W is None else "keys", "both W and keys, or neither", "None")
+    as_neurons(W, at_least=2)
+    weights = as_matrix(W, "W").double()
+    if weights.shape[1] < 2:
+        raise ShapeError("W", "at least 2 dimensions (columns)", f"shape {tuple(weights.shape)}")
+    X = as_matrix(keys, "keys", rows=weights.shape[1]).double()
+    steepest, triangle = (bound_constant(weights, kind=kind, s=s) for kind in KINDS[:2])
+    if steepest <= _SLOPE * triangle:
+        raise InputError("W", "weights whose gradient ∇HE does not vanish", f"‖∇HE(W)‖ = {steepest:.3g}")
+    digest = hashlib.sha256(b"".join(matrix.cpu().numpy().tobytes() for matrix in (weights, X)))
+    seen, condition = _seen(X)
+    return Layer(weights, seen, condition, digest.hexdigest()[:16])
+
+
+def _seen(X: Float[Tensor, "d m"]) -> tuple[Inputs, float]:
+    """Given inputs with their weakest directions, and their condition number."""
+    d, m = X.shape
+    basis, values, _ = torch.linalg.svd(X, full_matrices=m < d)
+    values = torch.nn.functional.pad(values, (0, d - len(values)))
+    strongest, least = float(values[0]), float(values[-1])
+    unseen = least <= UNSEEN * strongest
+    weak = values <= (UNSEEN * strongest if unseen else least * (1 + 1e-6))
+    return Inputs(X, basis[:, weak], strongest), math.inf if unseen else strongest / least
+
+
+def _cells(axes: _Axes, layer: Layer | None) -> Iterator[Cell]:
+    places = [(n, d, kind, ratio) for (n, d), (kind, ratio) in product(axes.shapes, axes.inputs)]
+    if layer is not None:
+        n, d = layer.W.shape
+        places.append((n, d, "activations", layer.condition))
+        if "low-rank" in axes.directions and layer.condition == math.inf:
+            raise InputError("keys", "keys that span the space, for low-rank edits", "keys that do not")
+    if not places:
+        raise RangeError("shapes", "at least one pair (n, d), or W and keys", "()")
+    for (n, d, kind, ratio), size, direction in product(places, axes.sizes, axes.directions):
+        yield Cell(n, d, size, kind, ratio, direction)
+
+
+def _header(trials: int, s: float, seed: int, layer: Layer | None) -> Record:
+    return {
+        "package": sphere_theory.__version__,
+        "source": source_hash(sphere_theory),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+        "trials": trials,
+        "s": s,
+        "seed": seed,
+        "layer": layer.digest if layer else None,
+    }
+
+
+# --- one cell -----------------------------------------------------------------------------------
+
+
+def _measure(cell: Cell, trials: int, s: float, seed: int, layer: Layer | None) -> list[Record]:
+    """One row for each constant, as plain values."""
+    fixed = cell.inputs == "activations" and cell.direction in {"ascent", "descent"}
+    audits, failures = [], []
+    for trial in range(1 if fixed else trials):
+        case = draw(cell, trial, s=s, seed=seed, layer=layer)
+        audits.append(audit_bound(case.W, case.delta, case.inputs.X, s=s))
+        failures.append(_failures(audits[-1], case.inputs.strongest))
+    shares = {name: float(np.mean([failure[name] for failure in failures])) for name in failures[0]}
+    return [_plain(asdict(cell) | _row(kind, audits) | shares) for kind in KINDS]
+
+
+def _failures(audit: BoundAudit, strongest: float) -> dict[str, bool]:
+    triangle = audit.check("triangle").constant
+    taylor = abs(audit.energy_change - audit.first_order_change)
+    return {
+        "not_orthonormal": audit.orthonormality_error > ORTHONORMAL,
+        "uncovered": audit.input_strength <= UNSEEN * strongest,
+        "not_small": audit.first_order_error > TAYLOR_TOLERANCE
+        and taylor > _ROUNDING * triangle * audit.edit_norm,
+        "uncertified": audit.check("certified").verdict == "not applicable",
+    }
+
+
+def _row(kind: str, audits: Sequence[BoundAudit]) -> Record:
+    checks = [audit.check(kind) for audit in audits]
+    tightness = np.array([check.tightness for check in checks])
+    applicable = sum(check.verdict != "not applicable" for check in checks)
+    violations = sum(check.verdict == "violated" for check in checks)
+    compared = not np.isnan(tightness).all()
+    largest = float(np.nanmax(tightness)) if compared else math.nan
+    return {
+        "constant": kind,
+        "trials": len(checks),
+        "applicable": applicable,
+        "violations": violations,
+        "violation_rate": violations / applicable if applicable else math.nan,
+        "worst_margin": 1 - largest,
+        "worst_trial": int(np.nanargmax(tightness)) if compared else -1,
+        "tightness_median": float(np.nanmedian(tightness)) if compared else math.nan,
+        "tightness_max": largest,
+    }
+
+
+def _plain(row: Record) -> Record:
+    """NaN and infinity by name, since JSON has neither number."""
+    return {
+        name: repr(value) if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in row.items()
+    }
+
+
+def _table(rows: list[Record]) -> pd.DataFrame:
+    import pandas as pd
+
+    words = ("inputs", "direction", "constant")
+    counts = ("n", "d", "trials", "applicable", "violations", "worst_trial")
+    table = pd.DataFrame(rows)
+    return table.astype({name: float for name in table.columns if name not in words + counts})
+
+
+# --- one trial ----------------------------------------------------------------------------------
+
+
+def draw(cell: Cell, trial: int, *, s: float = 1.0, seed: int = 0, layer: Layer | None = None) -> Case:
+    """The weights, edit and inputs of one trial of a cell.
+
+    Parameters
+    ----------
+    cell
+        Which cell.
+    trial
+        Which of its trials.
+    s, seed
+        As for `probe_bound`.
+    layer
+        For the inputs "activations".
+
+    Returns
+    -------
+    Case
+        The same at every call.
+    """
+    # W and X do not depend on the direction, so that directions are compared on the same ones.
+    rng = _generator(seed, trial, replace(cell, direction=""))
+    keys = _gaussian(rng, cell.d, 2 * cell.d)
+    if layer is None or cell.inputs != "activations":
+        W, inputs = _gaussian(rng, cell.n, cell.d), _inputs(cell, rng)
+    else:
+        W, inputs, keys = layer.W, layer.keys, layer.keys.X
+    rng = _generator(seed, trial, cell)
+    if cell.direction == "adversarial":
+        return Case(W, _adversary(W, inputs.weak, cell.size, s, rng), inputs)
+    return Case(W, of_size(_step(cell.direction, W, keys, s, rng), W, cell.size), inputs)
+
+
+def _generator(seed: int, trial: int, cell: Cell) -> np.random.Generator:
+    key = hashlib.blake2b(repr(cell).encode(), digest_size=8).digest()
+    return np.random.default_rng([seed, trial, int.from_bytes(key)])
+
+
+def _gaussian(rng: np.random.Generator, rows: int, columns: int) -> Float[Tensor, "rows columns"]:
+    return torch.from_numpy(rng.normal(size=(rows, columns)))
+
+
+def _inputs(cell: Cell, rng: np.random.Generator) -> Inputs:
+    from sphere_theory.strategies import _orthonormal
+
+    d, rank = cell.d, int(rng.integers(1, cell.d))
+    basis, mixing = (torch.from_numpy(_orthonormal(rng, rows, d)) for rows in (d, 2 * d))
+    match cell.inputs:
+        case "partial":
+            return Inputs(basis[:, :rank], basis[:, rank:])
+        case "deficient":
+            return Inputs(basis[:, :rank] @ mixing[:, :rank].T, basis[:, rank:])
+        case "conditioned":
+            values = torch.from_numpy(np.geomspace(1, 1 / cell.condition, d))
+            return Inputs((basis * values) @ mixing.T, basis[:, -1:])
+    return Inputs(basis, basis)
+
+
+def _step(
+    direction: str, W: Float[Tensor, "n d"], keys: Float[Tensor, "d m"], s: float, rng: np.random.Generator
+) -> Float[Tensor, "n d"]:
+    """An edit of a direction, of any size."""
+    n, d = W.shape
+    match direction:
+        case "tangent":
+            from sphere_theory.strategies import _across
+
+            units = as_neurons(W).directions(slice(None)).numpy()
+            return torch.from_numpy(_across(rng.normal(size=(n, d)), units))
+        case "radial":
+            return W * torch.from_numpy(rng.uniform(0.1, 1, size=(n, 1)))
+        case "ascent":
+            return energy_gradient(W, s=s)
+        case "descent":
+            return -energy_gradient(W, s=s)
+        case "low-rank":
+            batch, draw_seed = max(2, min(d // 4, 100)), int(rng.integers(2**63))
+            return memit_update(W, keys, batch=batch, ridge=1.0, seed=draw_seed).dense()
+    return _gaussian(rng, n, d)
+
+
+# --- the adversary ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Ascent:
+    """Projected gradient ascent on ±ΔHE among edits of one size in the weak directions of the inputs.
+
+    On those ‖ΔW X‖ is the same for all, so that this is ascent on |ΔHE|/(K‖ΔW X‖).
+    """
+
+    W: Float[Tensor, "n d"]
+    weak: Float[Tensor, "d k"]
+    size: float
+    s: float
+    side: int
+
+    def project(self, edit: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
+        """The nearest edit of the size in the weak directions."""
+        return of_size((edit @ self.weak) @ self.weak.T, self.W, self.size)
+
+    def gain(self, edit: Float[Tensor, "n d"]) -> float:
+        return self.side * energy_change(self.W, edit, s=self.s).change
+
+    def climb(self, edit: Float[Tensor, "n d"], steps: int) -> tuple[float, Float[Tensor, "n d"]]:
+        """Rise from an edit, with strides that grow while they rise and shrink where they do not."""
+        gain, stride = self.gain(edit), _STRIDE
+        for _ in range(steps):
+            ahead = self.project(self.side * energy_gradient(self.W + edit, s=self.s))
+            while stride > _SHORTEST:
+                there = self.project(edit + stride * ahead)
+                reached = self.gain(there)
+                if gain < reached < math.inf:
+                    break
+                stride /= 4
+            else:
+                break
+            settled = reached - gain <= 1e-12 * abs(reached)
+            edit, gain, stride = there, reached, 4 * stride
+            if settled:
+                break
+        return gain, edit
+
+
+def _adversary(
+    W: Float[Tensor, "n d"], weak: Float[Tensor, "d k"], size: float, s: float, rng: np.random.Generator
+) -> Float[Tensor, "n d"]:
+    """The edit of a size that moves the energy most for what the inputs see of it, as far as found."""
+    slope = energy_gradient(W, s=s)
+    starts = ((slope, 1), (-slope, -1), (_gaussian(rng, *W.shape), 1))
+    tried = []
+    for start, side in starts:
+        ascent = _Ascent(W, weak, size, s, side)
+        tried.append((*ascent.climb(ascent.project(start), _TRY), ascent))
+    _, edit, ascent = max(tried, key=lambda found: found[0])
+    return ascent.climb(edit, _CLIMB)[1]
