@@ -108,7 +108,7 @@ def as_real_tensor(value: object, argument: str) -> Tensor:
     """
     wanted = "a numpy array or torch tensor of dtype float16, bfloat16, float32 or float64"
     if isinstance(value, np.ndarray):
-        if value.dtype not in (np.float16, np.float32, np.float64):
+        if value.dtype.newbyteorder("=") not in (np.float16, np.float32, np.float64):
             raise DTypeError(argument, wanted, f"a numpy array of dtype {value.dtype}")
         tensor = _from_numpy(value)
     elif isinstance(value, Tensor):
@@ -126,7 +126,8 @@ def as_real_tensor(value: object, argument: str) -> Tensor:
 
 def _from_numpy(array: np.ndarray) -> Tensor:
     native = array.astype(array.dtype.newbyteorder("="), copy=False)
-    if any(stride < 0 for stride in native.strides):
+    # torch takes neither negative strides nor a field of packed records.
+    if any(stride < 0 or stride % native.itemsize for stride in native.strides):
         native = np.ascontiguousarray(native)
     with warnings.catch_warnings():
         # torch warns that it cannot honour read-only memory; nothing here writes to an input.
@@ -189,7 +190,10 @@ def as_real(
     expected = f"a number in {'(' if low_open else '['}{low:g}, {end}"
     if isinstance(value, bool) or not isinstance(value, int | float | np.floating | np.integer):
         raise RangeError(argument, expected, repr(value))
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:  # an integer beyond float64
+        number = math.inf
     if not math.isfinite(number) or number < low or number > high or (low_open and number == low):
         raise RangeError(argument, expected, repr(value))
     return number
@@ -248,9 +252,29 @@ def as_choice(value: object, argument: str, choices: tuple[str, ...]) -> str:
     RangeError
         Any other value.
     """
-    if value not in choices:
+    if not isinstance(value, str) or value not in choices:
         raise RangeError(argument, "one of " + ", ".join(map(repr, choices)), repr(value))
-    return str(value)
+    return value
+
+
+def frobenius(matrix: Tensor) -> float:
+    """Frobenius norm in float64, of numbers however large or small.
+
+    Parameters
+    ----------
+    matrix
+        Any shape.
+
+    Returns
+    -------
+    float
+        √Σ x²; squares that would overflow or vanish are scaled first.
+    """
+    norm = float(torch.linalg.vector_norm(matrix, dtype=torch.float64))
+    if 1e-140 < norm < math.inf:
+        return norm
+    peak = float(matrix.abs().max()) if matrix.numel() else 0.0
+    return peak * float(torch.linalg.vector_norm(matrix.double() / peak)) if peak else 0.0
 
 
 def like(tensor: Tensor, model: object) -> Any:

@@ -20,7 +20,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sphere_theory.arrays import Array, as_choice, as_matrix, as_real, full_precision
+from sphere_theory.arrays import Array, as_choice, as_matrix, as_real, frobenius, full_precision
 from sphere_theory.energy import (
     energy_change,
     energy_gradient,
@@ -103,7 +103,8 @@ def motion(neurons: Neurons, edit: Float[Tensor, "n d"]) -> Motion:
         value, flat = _gaps(tile, turns).flatten().min(dim=0)
         if value < gap:
             i, j = divmod(int(flat), tile.squared.shape[1])
-            gap, pair = float(value), (tile.rows.start + i, tile.cols.start + j)
+            i, j = sorted((tile.rows.start + i, tile.cols.start + j))
+            gap, pair = float(value), (i, j)
     return Motion(turns, torch.ldexp(reach, neurons.exponents), gap, pair)
 
 
@@ -158,7 +159,7 @@ def bound_constant(W: Array, delta: object = None, *, kind: str = "gradient", s:
     neurons = as_neurons(W)
     if kind == "gradient":
         wide = as_matrix(W, "W").double()
-        return float(torch.linalg.vector_norm(energy_gradient(wide, s=s)))
+        return frobenius(energy_gradient(wide, s=s))
     if kind == "triangle":
         return _triangle(neurons, s)
     if delta is None:
@@ -188,6 +189,8 @@ def _triangle(neurons: Neurons, s: float) -> float:
 
 def _certified(neurons: Neurons, moved: Motion, s: float) -> float:
     if obstacle := moved.obstacle():
+        for tile in tiles(neurons, exact=True):  # coincidence is the plainer reason, if it is one
+            require_distinct(tile, "W")
         raise CertificateError("delta", "an edit along which no two neurons can meet", obstacle, [moved.pair])
 
     def force(tile: Tile) -> Tensor:
@@ -198,7 +201,7 @@ def _certified(neurons: Neurons, moved: Motion, s: float) -> float:
 
 
 def _norm_of(sums: Float[Tensor, " n"], lengths: Float[Tensor, " n"], s: float) -> float:
-    return gradient_factor(s) * float(torch.linalg.vector_norm(sums / lengths))
+    return gradient_factor(s) * frobenius(sums / lengths)
 
 
 @dataclass(frozen=True)
@@ -387,7 +390,7 @@ def audit_bound(W: Array, delta: object, inputs: Array | None = None, *, s: floa
     error = 0.0 if X is None else _orthonormality_error(X)
     strength = 1.0 if X is None else _strength(edit, X)
     output = float((edit if X is None else edit @ X).square().sum())
-    edit_norm = float(torch.linalg.vector_norm(edit))
+    edit_norm = frobenius(edit)
     return BoundAudit(
         n=n,
         d=d,
@@ -398,7 +401,7 @@ def audit_bound(W: Array, delta: object, inputs: Array | None = None, *, s: floa
         energy_change=change.change,
         first_order_change=math.nan if slope is None else float((slope * edit).sum()),
         edit_norm=edit_norm,
-        relative_edit=edit_norm / float(torch.linalg.vector_norm(wide)),
+        relative_edit=edit_norm / frobenius(wide),
         output_change_squared=output,
         orthonormality_error=error,
         input_strength=strength,
@@ -423,7 +426,7 @@ def _constants(
         slope = energy_gradient(W, s=s)
     except CoincidentNeuronsError as error:
         return None, dict.fromkeys(KINDS, _Constant(math.nan, f"{error.where[0]} coincide: HE is infinite"))
-    steepest, triangle = float(torch.linalg.vector_norm(slope)), _triangle(neurons, s)
+    steepest, triangle = frobenius(slope), _triangle(neurons, s)
     vanishes = steepest <= 1e-13 * triangle
     obstacle = moved.obstacle()
     return slope, {

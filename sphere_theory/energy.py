@@ -136,8 +136,8 @@ def energy(W: A, *, s: float = 1.0, reduction: str = "sum", progress: Progress =
     2510.01172, §3, where s = 1.
 
     Relative error at most 1e-6 for float32 and 1e-9 for float64 input against exact arithmetic on
-    the stored numbers (for s = 0 relative to Σ|log D_ij|, since the sum itself can vanish). Extra
-    memory does not grow with n². Same input and device: same bits.
+    the stored numbers (for s = 0 relative to n(n−1) if that is more, since the sum of logarithms can
+    vanish). Extra memory does not grow with n². Same input and device: same bits.
 
     Parameters
     ----------

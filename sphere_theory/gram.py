@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Generic
 
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from sphere_theory.arrays import A, Array, as_count, as_matrix, as_real, full_precision, like
@@ -70,18 +71,19 @@ class GramTracker(Generic[A]):
 
     _tolerance: float
     _check_every: int
-    _model: A
+    _model: Array
     _weight: Tensor
     _gram: Tensor
     _norms: Tensor
+    _peaks: Tensor  # largest norm of each row since its products were computed from W
     _updates: int
     _refreshes: int
 
     def __init__(self, W: A, *, tolerance: float = 1e-6, check_every: int = 32) -> None:
         self._tolerance = as_real(tolerance, "tolerance", low=0, low_open=True)
         self._check_every = as_count(check_every, "check_every", low=1)
-        self._model = W[:0]  # remembers the kind of array, not the array
         self._weight = as_matrix(W, "W").clone()
+        self._model = np.empty(0) if isinstance(W, np.ndarray) else torch.empty(0)  # the kind, not the array
         self._updates = 0
         self._refreshes = -1  # the first computation is not a refresh
         self.refresh()
@@ -129,18 +131,37 @@ class GramTracker(Generic[A]):
             Edited rows that vanish or overflow; the tracker is unchanged.
         """
         n, d = self._weight.shape
-        thin = as_matrix(left, "left", rows=n).to(self._weight)
-        wide = as_matrix(right, "right", rows=d, columns=thin.shape[1]).to(self._weight)
+        thin = as_matrix(left, "left", rows=n)
+        wide = as_matrix(right, "right", rows=d, columns=thin.shape[1])
+        thin, wide = _balanced(thin.to(self._weight.device), wide.to(self._weight.device), self._weight.dtype)
         # ΔG = A Lᵀ + L Aᵀ with A = WR + ½ L(RᵀR): one symmetric product of rank 2b.
         half = self._weight @ wide + 0.5 * thin @ (wide.T @ wide)
         norms = (self._norms.square() + 2 * (half.double() * thin.double()).sum(dim=1)).sqrt()
+        # A row that lost half of its length is a difference of larger ones: its products are computed anew.
+        shrunk = (~(norms > self._peaks / 2)).nonzero().flatten()
+        rows = torch.addmm(self._weight[shrunk], thin[shrunk], wide.T)
+        norms[shrunk] = torch.linalg.vector_norm(rows.double(), dim=1)
         _require_products_fit(norms, self._weight.dtype, "left, right")
         self._weight.addmm_(thin, wide.T)
+        self._weight[shrunk] = rows
         self._gram.addmm_(torch.cat([half, thin], dim=1), torch.cat([thin, half], dim=1).T)
-        self._norms = norms
+        self._norms, self._peaks = norms, torch.maximum(self._peaks, norms)
+        self._recompute(shrunk)
         self._updates += 1
         if self._updates % self._check_every == 0 and self.drift > self._tolerance:
             self.refresh()
+
+    def _recompute(self, rows: Int[Tensor, " k"]) -> None:
+        if len(rows):
+            chosen = self._weight[rows]
+            products = torch.zeros((len(rows), len(self._weight)), dtype=torch.float64, device=rows.device)
+            for here, all_rows in zip(
+                chosen.split(1024, dim=1), self._weight.split(1024, dim=1), strict=True
+            ):
+                products.addmm_(here.double(), all_rows.double().T)
+            self._gram[rows] = products.to(self._gram.dtype)
+            self._gram[:, rows] = self._gram[rows].T
+            self._peaks[rows] = self._norms[rows]
 
     def energy(self, s: float = 1.0) -> float:
         """HE_s of the current weights, from G at O(n²) operations.
@@ -193,8 +214,14 @@ class GramTracker(Generic[A]):
         norms = as_neurons(self._weight).true_norms()
         _require_products_fit(norms, self._weight.dtype, "W")
         self._gram = gram_matrix(self._weight).to(self._weight.dtype)
-        self._norms = norms
+        self._norms, self._peaks = norms, norms.clone()
         self._refreshes += 1
+
+
+def _balanced(left: Tensor, right: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """The same product from factors of which neither is extreme, in the dtype of the weights."""
+    exponents = torch.frexp(right.abs().amax(dim=0)).exponent
+    return torch.ldexp(left, exponents).to(dtype), torch.ldexp(right, -exponents).to(dtype)
 
 
 def _require_products_fit(norms: Float[Tensor, " n"], dtype: torch.dtype, argument: str) -> None:

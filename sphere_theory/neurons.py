@@ -33,8 +33,12 @@ _RESOLVED = {torch.float32: 0.5, torch.float64: 1e-4}
 # which is cheaper than recomputing them one by one.
 _CROWDED = 1 / 64
 
-# Squared distances below this are at the rounding error of the recomputation itself.
-_SUSPECT = 2.0**-186
+# Squared distances below this are near the rounding error of the recomputation itself, 2^−212.
+_SUSPECT = 2.0**-180
+
+# Mean error of c over a float32 tile that is put down to chance; each rounding is off by 3e-8.
+_CHANCE = 5e-8
+_MANY = 2**14
 
 # Float64 entries of a temporary: 8 MiB.
 _CHUNK = 2**20
@@ -202,22 +206,46 @@ def tiles(
     """
     size = 512 if neurons.rows.device.type == "cpu" else 2048
     runs = [slice(start, min(start + size, neurons.count)) for start in range(0, neurons.count, size)]
+    multiply = gram or (_exact_products(neurons) if exact else _products(neurons, runs, s))
     done = 0
     for index, rows in enumerate(runs):
         for cols in runs[index:]:
-            yield _tile(neurons, rows, cols, s, exact, gram)
+            yield _tile(neurons, rows, cols, s, multiply(rows, cols))
             done += 1
             progress(2 * done / (len(runs) * (len(runs) + 1)))
 
 
-def _tile(neurons: Neurons, rows: slice, cols: slice, s: float, exact: bool, gram: GramBlock | None) -> Tile:
-    left, right = neurons.rows[rows], neurons.rows[cols]
-    if exact:
-        left, right = left.double(), right.double()
-    product = left @ right.T if gram is None else gram(rows, cols)
+def _exact_products(neurons: Neurons) -> GramBlock:
+    return lambda rows, cols: neurons.rows[rows].double() @ neurons.rows[cols].double().T
+
+
+def _products(neurons: Neurons, runs: list[slice], s: float) -> GramBlock:
+    """Inner products in the dtype of the rows, in float64 where their rounding does not average out."""
+    # It does not over few pairs, nor where all summands round alike, as in quantised weights. The sum of
+    # a tile's cosines is known exactly, (Σ_i û_i)·(Σ_j û_j), and tells.
+    exact = _exact_products(neurons)
+    if neurons.rows.dtype == torch.float64:
+        return exact
+    inverse = 1 / neurons.norms
+    sums = {run.start: inverse[run] @ neurons.rows[run].double() for run in runs}
+
+    def multiply(rows: slice, cols: slice) -> Tensor:
+        if (rows.stop - rows.start) * (cols.stop - cols.start) < _MANY:
+            return exact(rows, cols)
+        product = neurons.rows[rows] @ neurons.rows[cols].T
+        excess = inverse[rows] @ (product.double() @ inverse[cols]) - sums[rows.start] @ sums[cols.start]
+        if rows == cols:  # a neuron's product with itself is no part of any energy
+            excess -= (product.diagonal().double() * inverse[rows].square() - 1).sum()
+        bias = abs(float(excess)) / product.numel()
+        return exact(rows, cols) if bias * max(s, 1.0) > _CHANCE else product
+
+    return multiply
+
+
+def _tile(neurons: Neurons, rows: slice, cols: slice, s: float, product: Float[Tensor, "a b"]) -> Tile:
     squared, near = _squared(neurons, rows, cols, s, product)
     if product.dtype == torch.float32 and len(near) > _CROWDED * squared.numel():
-        squared, near = _squared(neurons, rows, cols, s, left.double() @ right.double().T)
+        squared, near = _squared(neurons, rows, cols, s, _exact_products(neurons)(rows, cols))
     if len(near):
         inside = near - near.new_tensor([rows.start, cols.start])
         squared[inside[:, 0], inside[:, 1]] = pair_squares(neurons, near)
@@ -292,21 +320,23 @@ def pair_tangents(
 def _residual(
     neurons: Neurons, pairs: Int[Tensor, "k 2"]
 ) -> tuple[Float[Tensor, "k d"], Float[Tensor, " k"]]:
-    """Residual r = ρ w_i − w_j with ρ = ‖w_j‖/‖w_i‖, and D² = (‖r‖² − (ρ‖w_i‖ − ‖w_j‖)²)/‖w_j‖²."""
-    # The error of the product ρ w_i is added back, so that r is accurate relative to its own size:
-    # then so is D, even where both neurons agree in all but their last digits.
+    """Residual r = ρ w_i − w_j with ρ = ‖w_j‖/‖w_i‖, and D², both accurate relative to their own size."""
     i, j = pairs.T
     a, b = neurons.rows[i].double(), neurons.rows[j].double()
     norm = neurons.norms[j]
     ratio = (norm / neurons.norms[i])[:, None]
     product = ratio * a
+    # The rounding of the product ρ w_i is added back: no digit of a small difference is lost.
     residual = (product - b) + _product_error(ratio, a, product)
-    mismatch = (residual * (product + b)).sum(dim=1) / (2 * norm)
-    squared = (residual.square().sum(dim=1) - mismatch.square()) / norm.square()
-    # A negative value is all rounding: keep it positive, so that only equal directions give zero.
-    parallel = ~residual.any(dim=1)
+    direction = b / norm[:, None]
+    across = residual - (residual * direction).sum(dim=1, keepdim=True) * direction
+    sine = across.square().sum(dim=1) / norm.square()  # sin²θ, of the part orthogonal to w_j
+    apart = residual.square().sum(dim=1) / norm.square()
+    # D² = 2 − 2cos θ = 2sin²θ/(1 + cos θ); beyond a right angle ‖r‖² itself has lost nothing.
+    squared = torch.where(apart < 1, 2 * sine / (1 + (1 - sine).clamp_min(0).sqrt()), apart)
+    # Zero is kept for equal directions: what is left of a nonzero residual is at least tiny.
     tiny = torch.finfo(torch.float64).tiny
-    return residual, torch.where(parallel, 0.0, squared.clamp_min(tiny))
+    return residual, torch.where(residual.any(dim=1), squared.clamp_min(tiny), 0.0)
 
 
 def _product_error(x: Tensor, y: Tensor, product: Tensor) -> Tensor:

@@ -8,9 +8,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sphere_theory.arrays import Array, as_matrix, as_real, full_precision, like
-from sphere_theory.errors import RangeError
-from sphere_theory.spectrum import Subspace
+from sphere_theory.arrays import Array, as_matrix, as_real, frobenius, full_precision, like
+from sphere_theory.errors import DTypeError, RangeError
+from sphere_theory.spectrum import Subspace, basis_of
 from sphere_theory.updates import LowRankUpdate, same_device
 
 Edit = TypeVar("Edit", bound=Array | LowRankUpdate)
@@ -37,14 +37,16 @@ class SparseProjector:
     ------
     RangeError
         α outside [0, 2], or a basis whose columns are not orthonormal to 1e-4.
-    ShapeError, DTypeError, NonFiniteError
+    DTypeError
+        Not a `Subspace`.
+    ShapeError, NonFiniteError
         A basis that is not a finite matrix.
     """
 
     def __init__(self, space: Subspace, alpha: float) -> None:
         self.alpha = as_real(alpha, "alpha", low=0, high=2)
         self.space = space
-        self._basis = as_matrix(space.basis, "space.basis")
+        self._basis = basis_of(space, "space")
         with full_precision():
             excess = self._basis.T @ self._basis
             excess.diagonal().sub_(1)
@@ -64,7 +66,8 @@ class SparseProjector:
         Returns
         -------
         array or LowRankUpdate
-            ΔW·P, of the kind and dtype of `delta`: 4ndr operations if dense; L(PR)ᵀ, 4dbr, if low-rank.
+            ΔW·P, of the kind and dtype of `delta` (float32 for narrower ones): 4ndr operations if dense;
+            L(PR)ᵀ, 4dbr operations, if low-rank.
 
         Raises
         ------
@@ -98,9 +101,16 @@ class NormMatchedShrinkage:
     ----------
     projector
         The projector whose effect on the norm is matched.
+
+    Raises
+    ------
+    DTypeError
+        Not a `SparseProjector`.
     """
 
     def __init__(self, projector: SparseProjector) -> None:
+        if not isinstance(projector, SparseProjector):
+            raise DTypeError("projector", "a SparseProjector", repr(projector))
         self.projector = projector
 
     def __call__(self, delta: Edit) -> Edit:
@@ -151,4 +161,4 @@ def edit_norm(delta: Array | LowRankUpdate) -> float:
     """
     if isinstance(delta, LowRankUpdate):
         return delta.norm()
-    return float(torch.linalg.vector_norm(as_matrix(delta, "delta"), dtype=torch.float64))
+    return frobenius(as_matrix(delta, "delta"))

@@ -24,9 +24,9 @@ from sphere_theory.arrays import (
     full_precision,
     like,
 )
-from sphere_theory.errors import RangeError, ShapeError
+from sphere_theory.errors import DTypeError, RangeError, ShapeError
 from sphere_theory.gram import gram_matrix
-from sphere_theory.neurons import as_neurons
+from sphere_theory.neurons import NORM_LIMIT, as_neurons
 
 # Shares within this relative distance of η are ties.
 TIE = 1e-12
@@ -55,6 +55,33 @@ class Subspace:
     def rank(self) -> int:
         """The dimension r."""
         return self.basis.shape[1]
+
+
+def basis_of(space: object, argument: str) -> Float[Tensor, "d r"]:
+    """The basis of a space, checked.
+
+    Parameters
+    ----------
+    space
+        A `Subspace`.
+    argument
+        Its name in the caller's signature.
+
+    Returns
+    -------
+    Tensor
+        U, (d, r).
+
+    Raises
+    ------
+    DTypeError
+        Not a `Subspace`.
+    ShapeError, NonFiniteError
+        A basis that is not a finite matrix.
+    """
+    if not isinstance(space, Subspace):
+        raise DTypeError(argument, "a Subspace, such as principal_space returns", repr(space))
+    return as_matrix(space.basis, f"{argument}.basis")
 
 
 @dataclass(frozen=True)
@@ -173,7 +200,7 @@ def _matrix(W: Array, rows: str) -> tuple[Float[Tensor, "n d"], int]:
     if peak == 0:
         raise RangeError("W", "a matrix that is not zero", f"zeros of shape {tuple(matrix.shape)}")
     exponent = int(torch.frexp(torch.tensor(peak, dtype=torch.float64)).exponent)
-    if abs(exponent) < 400:
+    if 1 / NORM_LIMIT[matrix.dtype] < peak < NORM_LIMIT[matrix.dtype]:
         return matrix, 0
     half = torch.tensor(exponent // 2)
     return torch.ldexp(torch.ldexp(matrix, -half), half - exponent), exponent
@@ -226,7 +253,7 @@ class _Spectrum:
         if isinstance(self.frame, Tensor):
             return self.frame @ top
         if self.frame == "right":
-            return top
+            return top.clone()  # a view would keep all d columns alive
         scaled = top / self.values[:rank].sqrt()
         basis = torch.cat([block.double().T @ scaled for block in self.matrix.split(1024, dim=1)])
         # The division magnifies rounding by λ_1/λ_r; the span stays right, the columns' angles do not.
@@ -344,11 +371,11 @@ def random_space(like_space: Subspace, *, seed: int) -> Subspace:
     ShapeError
         `like_space.basis` is not a matrix, or has more columns than rows.
     DTypeError, NonFiniteError
-        Its entries are not real floating-point numbers, or not finite.
+        Not a space; or its entries are not real floating-point numbers, or not finite.
     RangeError
         `seed` is not a non-negative integer.
     """
-    basis = as_matrix(like_space.basis, "like_space.basis")
+    basis = basis_of(like_space, "like_space")
     if basis.shape[1] > basis.shape[0]:
         raise ShapeError("like_space.basis", "at most as many columns as rows", f"shape {tuple(basis.shape)}")
     generator = torch.Generator().manual_seed(as_count(seed, "seed", low=0, high=2**63 - 1))

@@ -51,8 +51,10 @@ class LowRankUpdate:
         return self.left.shape[1]
 
     def factors(self) -> tuple[Tensor, Tensor]:
-        """L and R as tensors."""
-        return as_matrix(self.left, "left"), as_matrix(self.right, "right")
+        """L and R as tensors of one dtype, the wider of the two."""
+        left, right = as_matrix(self.left, "left"), as_matrix(self.right, "right")
+        wider = torch.promote_types(left.dtype, right.dtype)
+        return left.to(wider), right.to(wider)
 
     def dense(self) -> Any:
         """ΔW itself, (n, d), of the factors' kind."""
@@ -111,19 +113,3 @@ def same_device(tensor: Tensor, model: Tensor) -> Tensor:
         `tensor` itself when it is there already.
     """
     return tensor.to(dtype=model.dtype, device=model.device)
-
-
-def widest(*tensors: Tensor) -> torch.dtype:
-    """Return float64 if any tensor is float64, else float32.
-
-    Parameters
-    ----------
-    *tensors
-        float32 or float64 tensors.
-
-    Returns
-    -------
-    torch.dtype
-        The wider dtype.
-    """
-    return torch.float64 if any(t.dtype == torch.float64 for t in tensors) else torch.float32

@@ -331,6 +331,29 @@ def test_a_low_rank_edit_is_its_product() -> None:
     assert bound_constant(W, update, kind="certified") == bound_constant(W, update.dense(), kind="certified")
 
 
+def test_a_low_rank_edit_in_float32_stays_of_low_rank() -> None:
+    """Rounded as a float32 product it would be of full rank, and hidden from any few inputs."""
+    W, X = a_case(23)[0], np.random.default_rng(24).normal(size=(8, 1))
+    left, right = (np.random.default_rng(25).normal(size=(k, 1)).astype(np.float32) for k in (10, 8))
+    strength = audit_bound(W, LowRankUpdate(1e-3 * left, right), X).input_strength
+    naive.check_close(
+        strength, abs(naive.plain(right).T @ X).item() / np.linalg.norm(naive.plain(right)), 1e-12
+    )
+
+
+def test_more_inputs_than_dimensions_are_never_orthonormal() -> None:
+    """Not even those of a tight frame, X Xᵀ = I: XᵀX is singular."""
+    W, edit = a_case(26)
+    audit = audit_bound(W, edit, naive.orthonormal(np.random.default_rng(27), 12, 8).T)
+    naive.check_close(audit.orthonormality_error, 1.0, 1e-12)
+    naive.check_close(audit.input_strength, 1.0, 1e-12)
+    assert verdicts(audit) == {
+        "gradient": "not applicable",
+        "triangle": "not applicable",
+        "certified": "holds",
+    }
+
+
 def test_numpy_and_torch_agree() -> None:
     W, edit = (x.astype(np.float32) for x in a_case(17))
     X = naive.orthonormal(np.random.default_rng(18), 8, 5).astype(np.float32)

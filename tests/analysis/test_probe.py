@@ -1,0 +1,493 @@
+"""The sweep over Theorem 1: what is drawn is what it says, who breaks which bound, and that it can go on."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import naive
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from sphere_theory.analysis import probe
+from sphere_theory.analysis.probe import Cell, as_layer, draw, probe_bound, summary
+from sphere_theory.bound import audit_bound
+from sphere_theory.energy import energy_change, energy_gradient
+from sphere_theory.errors import (
+    CoincidentNeuronsError,
+    InputError,
+    RangeError,
+    ShapeError,
+    ZeroRowError,
+)
+
+DEEP = os.environ.get("HYPOTHESIS_PROFILE") == "deep"
+SHAPES = ((2, 2), (4, 3), (6, 5))
+SIZES = (1e-8, 1e-3, 1e-1, 10.0)
+CONDITIONS = (1e2, 1e8)
+SMALL: dict[str, Any] = {"shapes": [(4, 3)], "sizes": [1e-3, 1.0], "conditions": [1e4], "trials": 2}
+CELL = Cell(5, 4, 1e-2, "orthonormal", 1.0, "random")
+PLACES = {"orthonormal": 1.0, "partial": math.inf, "conditioned": 1e6, "deficient": math.inf}
+
+# Energy concave along its own gradient: `python -m proofs B3`.
+NEAR_SQUARE = np.array([[24.0, 0, 7], [-24, 0, 7], [0, 24, -7], [0, -24, -7]])
+
+
+@pytest.fixture(scope="module")
+def table() -> pd.DataFrame:
+    """3,360 trials, or 10⁵ in the deep profile: every test below reads them."""
+    trials = 239 if DEEP else 8
+    found = probe_bound(shapes=SHAPES, sizes=SIZES, conditions=CONDITIONS, trials=trials)
+    assert found["trials"].sum() // 3 >= (100_000 if DEEP else 3_000)
+    return found
+
+
+def rows(table: pd.DataFrame, **wanted: Any) -> pd.DataFrame:
+    for name, value in wanted.items():
+        table = table[table[name] == value]
+    assert len(table)
+    return table
+
+
+def pieces(**changes: Any) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    drawn = [draw(replace(CELL, **changes), trial) for trial in range(5)]
+    return [(case.W.numpy(), case.delta.numpy(), case.inputs.X.numpy()) for case in drawn]
+
+
+def cosine(A: np.ndarray, B: np.ndarray) -> float:
+    return float((A * B).sum() / np.linalg.norm(A) / np.linalg.norm(B))
+
+
+# --- what is drawn ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("direction", probe.DIRECTIONS)
+@pytest.mark.parametrize("inputs", PLACES)
+def test_edits_have_their_size(direction: str, inputs: str) -> None:
+    for size in (1e-8, 1.0):
+        for W, delta, X in pieces(direction=direction, inputs=inputs, condition=PLACES[inputs], size=size):
+            assert (W.shape, delta.shape, X.shape[0]) == ((5, 4), (5, 4), 4)
+            naive.check_close(np.linalg.norm(delta) / np.linalg.norm(W), size, 1e-12)
+
+
+def test_each_direction_is_what_it_says() -> None:
+    for W, delta, _ in pieces(direction="tangent"):
+        along = (delta * W).sum(axis=1) / np.linalg.norm(delta, axis=1) / np.linalg.norm(W, axis=1)
+        assert np.abs(along).max() < 1e-14
+    for W, delta, _ in pieces(direction="radial"):
+        factors = delta / W
+        naive.check_close(factors, factors[:, :1] * np.ones(4), 1e-12)
+        assert factors.min() > 0
+        assert np.ptp(factors[:, 0]) > 0
+    for sign, direction in ((1, "ascent"), (-1, "descent")):
+        for W, delta, _ in pieces(direction=direction):
+            assert cosine(delta, sign * energy_gradient(W)) > 1 - 1e-12
+    for _, delta, _ in pieces(direction="low-rank"):
+        assert np.linalg.matrix_rank(delta) == 1
+    for W, delta, _ in pieces(direction="random"):
+        assert np.linalg.matrix_rank(delta) == 4
+        assert abs(cosine(delta, energy_gradient(W))) < 0.9
+
+
+def test_each_kind_of_inputs_is_what_it_says() -> None:
+    def values(inputs: str) -> list[np.ndarray]:
+        drawn = pieces(inputs=inputs, condition=PLACES[inputs])
+        return [np.linalg.svd(X, compute_uv=False) for _, _, X in drawn]
+
+    for spectrum in values("orthonormal"):
+        naive.check_close(spectrum, np.ones(4), 1e-12)
+    for spectrum in values("partial"):
+        assert 1 <= len(spectrum) < 4
+        naive.check_close(spectrum, np.ones(len(spectrum)), 1e-12)
+    for spectrum in values("conditioned"):
+        naive.check_close(spectrum, [1, 1e-2, 1e-4, 1e-6], 1e-9)
+    for spectrum in values("deficient"):
+        rank = int((spectrum > 1e-12).sum())
+        assert 1 <= rank < len(spectrum) == 4
+        naive.check_close(spectrum[:rank], np.ones(rank), 1e-12)
+    assert len({len(spectrum) for spectrum in values("partial")}) > 1
+
+
+@pytest.mark.parametrize("inputs", PLACES)
+def test_weak_directions_are_where_the_inputs_see_least(inputs: str) -> None:
+    for trial in range(5):
+        X, weak, strongest = vars(
+            draw(replace(CELL, inputs=inputs, condition=PLACES[inputs]), trial).inputs
+        ).values()
+        least = np.linalg.svd(X.numpy() @ X.numpy().T, compute_uv=False)[-1]
+        assert torch.allclose(weak.T @ weak, torch.eye(weak.shape[1], dtype=torch.float64))
+        naive.check_close(
+            (X.T @ weak).numpy().T @ (X.T @ weak).numpy(), least * np.eye(weak.shape[1]), 1e-9, 1e-6
+        )
+        naive.check_close(strongest, np.linalg.norm(X, 2), 1e-12)
+
+
+def test_directions_meet_the_same_weights_and_inputs() -> None:
+    drawn = [draw(replace(CELL, direction=name, inputs="partial"), 3) for name in probe.DIRECTIONS]
+    for case in drawn:
+        assert torch.equal(case.W, drawn[0].W)
+        assert torch.equal(case.inputs.X, drawn[0].inputs.X)
+    assert not torch.equal(drawn[0].W, draw(CELL, 4).W)
+    assert not torch.equal(drawn[0].W, draw(replace(CELL, size=1.0), 3).W)
+    assert not torch.equal(drawn[0].W, draw(CELL, 3, seed=1).W)
+
+
+# --- who breaks what ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("n", "d"), SHAPES)
+@pytest.mark.parametrize("size", [1e-8, 1e-4, 1e-2, 1e-1])
+def test_no_other_direction_beats_the_adversary(n: int, d: int, size: float) -> None:
+    for trial in range(2):
+        moved = {}
+        for direction in probe.DIRECTIONS:
+            case = draw(Cell(n, d, size, "orthonormal", 1.0, direction), trial)
+            moved[direction] = abs(energy_change(case.W, case.delta).change)
+        best = max(moved.values())
+        naive.check_close(moved["adversarial"], best, 1e-10)
+
+
+def test_the_adversary_breaks_the_first_order_bound_in_every_orthonormal_cell() -> None:
+    """B3: the energy of ordinary weights is convex along its gradient."""
+    sizes = [10.0**k for k in range(-8, 0)]
+    found = probe_bound(
+        shapes=SHAPES, sizes=sizes, inputs=["orthonormal"], directions=["adversarial"], trials=3
+    )
+    assert (rows(found, constant="gradient")["violation_rate"] == 1).all()
+    assert rows(found, constant="certified")["violations"].sum() == 0
+
+
+def test_the_adversary_finds_the_side_that_breaks() -> None:
+    """Where the energy is concave along its gradient, −∇HE is the violating side, and +∇HE is not."""
+    found = probe_bound(shapes=[], sizes=[1e-6, 1e-4], W=NEAR_SQUARE, keys=np.eye(3), trials=1)
+    violated = rows(found, constant="gradient").groupby("direction")["violations"].sum()
+    assert (violated[["ascent", "descent", "adversarial"]] == [0, 2, 2]).all()
+    assert set(found["condition"]) == {1.0}
+
+
+def test_the_adversary_hides_from_partial_inputs(table: pd.DataFrame) -> None:
+    hidden = rows(table, inputs="partial", direction="adversarial")
+    first = rows(hidden, constant="gradient")
+    assert (first["violation_rate"] == 1).all()
+    assert (first["tightness_median"] > 1e6).all()
+    assert (hidden["uncovered"] == 1).all()
+    assert (rows(hidden, constant="certified")["violations"] == 0).all()
+
+
+def test_the_certified_bound_is_never_violated(table: pd.DataFrame) -> None:
+    certified = rows(table, constant="certified")
+    assert certified["violations"].sum() == 0
+    assert certified["worst_margin"].min() >= -1e-11
+    assert certified["applicable"].sum() > 0.5 * certified["trials"].sum()
+    assert certified["tightness_max"].max() > 0.99  # and is sharp for two neurons
+    assert rows(certified, inputs="conditioned")["tightness_max"].max() > 0.1
+
+
+def test_what_is_not_orthonormal_is_not_held_to_the_first_order(table: pd.DataFrame) -> None:
+    for inputs in ("conditioned", "deficient"):
+        found = rows(table, inputs=inputs)
+        assert (found["not_orthonormal"] == 1).all()
+        first = found[found["constant"] != "certified"]
+        assert first["applicable"].sum() == first["violations"].sum() == 0
+        assert first[["violation_rate", "worst_margin", "tightness_median"]].isna().all(axis=None)
+        assert (first["worst_trial"] == -1).all()
+    assert (rows(table, inputs="partial")["not_orthonormal"] == 0).all()
+
+
+def test_assumptions_fail_where_they_should(table: pd.DataFrame) -> None:
+    tiny, huge = rows(table, size=1e-8), rows(table, size=10.0)
+    assert tiny[["not_small", "uncertified"]].max(axis=None) == 0
+    turning = huge[huge["direction"] != "radial"]
+    assert turning[["not_small", "uncertified"]].mean().min() > 0.9
+    assert (rows(table, direction="radial")["not_small"] == 0).all()  # ΔHE = 0: nothing is dropped
+    assert (rows(table, inputs="orthonormal")["uncovered"] == 0).all()
+    assert (rows(table, inputs="conditioned")["uncovered"] == 0).all()
+
+
+def test_constants_are_ordered(table: pd.DataFrame) -> None:
+    """K_grad ≤ K_tri ≤ K_cert, so violations fall and margins grow."""
+    full = rows(table, inputs="orthonormal", size=1e-3)
+    gradient, triangle, certified = (
+        rows(full, constant=kind)["tightness_max"].to_numpy() for kind in probe.KINDS
+    )
+    assert (triangle <= gradient * (1 + 1e-9)).all()
+    assert (certified <= triangle * (1 + 1e-9))[~np.isnan(certified)].all()
+
+
+# --- the table ----------------------------------------------------------------------------------
+
+
+def test_a_row_is_what_its_trials_come_to(table: pd.DataFrame) -> None:
+    cell = Cell(6, 5, 1e-1, "orthonormal", 1.0, "adversarial")
+    (row,) = rows(table, **vars(cell), constant="gradient").to_dict("records")
+    cases = [draw(cell, trial) for trial in range(row["trials"])]
+    audits = [audit_bound(case.W, case.delta, case.inputs.X) for case in cases]
+    tightness = [audit.check("gradient").tightness for audit in audits]
+    assert row["applicable"] == len(audits)
+    assert row["violations"] == sum(audit.check("gradient").verdict == "violated" for audit in audits)
+    assert row["violation_rate"] == row["violations"] / row["applicable"]
+    assert (row["tightness_max"], row["worst_margin"]) == (max(tightness), 1 - max(tightness))
+    assert row["worst_trial"] == np.argmax(tightness)
+    assert row["tightness_median"] == np.median(tightness)
+    assert row["not_small"] == np.mean([audit.first_order_error > 0.1 for audit in audits])
+    missing = [audit.check("certified").verdict == "not applicable" for audit in audits]
+    assert row["uncertified"] == np.mean(missing)
+
+
+def test_the_table_is_tidy(table: pd.DataFrame) -> None:
+    axes = ["n", "d", "size", "inputs", "condition", "direction", "constant"]
+    assert list(table.columns[:7]) == axes
+    assert not table.duplicated(axes).any()
+    assert len(table) == 3 * len(SHAPES) * len(SIZES) * 5 * len(probe.DIRECTIONS)
+    kinds = {name: table[name].dtype.kind for name in table.columns}
+    words = {"inputs", "direction", "constant"}
+    counts = {"n", "d", "trials", "applicable", "violations", "worst_trial"}
+    assert {name for name, kind in kinds.items() if kind == "i"} == counts
+    assert {name for name, kind in kinds.items() if kind == "f"} == set(kinds) - counts - words
+
+
+def test_the_summary_is_over_everything_else(table: pd.DataFrame) -> None:
+    rates = summary(table, "gradient")
+    assert list(rates.index) == list(probe.DIRECTIONS)
+    assert list(rates.columns) == sorted(SIZES)
+    ascent = rows(table, constant="gradient", direction="ascent", size=1e-3)
+    assert rates.loc["ascent", 1e-3] == ascent["violations"].sum() / ascent["applicable"].sum()
+    assert (rates.loc["adversarial", [1e-8, 1e-3]] == 1).all()
+    assert (rates.loc["radial"] == 0).all()
+    assert summary(table, "certified").max(axis=None) == 0
+    unseen = summary(rows(table, inputs="deficient"), "triangle")
+    assert unseen.isna().all(axis=None)
+    naive.check_refused(
+        lambda: summary(table, "exact"),
+        RangeError,
+        "constant: expected one of 'gradient', 'triangle', 'certified', got 'exact'",
+    )
+
+
+# --- the same again -----------------------------------------------------------------------------
+
+
+def test_the_same_seed_gives_the_same_table() -> None:
+    first = probe_bound(**SMALL)
+    pd.testing.assert_frame_equal(first, probe_bound(**SMALL), check_exact=True)
+    assert not first.equals(probe_bound(**SMALL, seed=1))
+
+
+def test_a_cell_does_not_depend_on_the_others() -> None:
+    wide = probe_bound(**SMALL)
+    narrow = probe_bound(
+        **SMALL | {"sizes": [1.0], "shapes": [(3, 2), (4, 3)]}, inputs=["partial"], directions=["adversarial"]
+    )
+    same = rows(wide, size=1.0, inputs="partial", direction="adversarial").reset_index(drop=True)
+    again = rows(narrow, n=4).reset_index(drop=True)
+    pd.testing.assert_frame_equal(same, again, check_exact=True)
+
+
+class Interrupted:
+    """Ctrl-C after some cells."""
+
+    def __init__(self, after: int) -> None:
+        self.left = after
+
+    def __call__(self, share: float) -> None:
+        self.left -= 1
+        if self.left == 0:
+            raise KeyboardInterrupt
+
+
+def measured(monkeypatch: pytest.MonkeyPatch) -> list[Cell]:
+    """Cells that are measured from now on."""
+    cells: list[Cell] = []
+    measure = probe._measure
+
+    def noted(cell: Cell, *rest: Any) -> Any:
+        cells.append(cell)
+        return measure(cell, *rest)
+
+    monkeypatch.setattr(probe, "_measure", noted)
+    return cells
+
+
+def test_an_interrupted_sweep_goes_on_and_ends_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "probe.jsonl"
+    whole = probe_bound(**SMALL)
+    total = len(whole) // 3
+    with pytest.raises(KeyboardInterrupt):
+        probe_bound(**SMALL, store=path, progress=Interrupted(20))
+    path.write_bytes(path.read_bytes()[:-9])  # the last line is cut short as well
+    cells, seen = measured(monkeypatch), []
+    resumed = probe_bound(**SMALL, store=str(path), progress=seen.append)
+    pd.testing.assert_frame_equal(resumed, whole, check_exact=True)
+    assert len(cells) == total - 19
+    assert seen == [(k + 1) / total for k in range(total)]
+    cells.clear()
+    pd.testing.assert_frame_equal(probe_bound(**SMALL, store=path), whole, check_exact=True)
+    assert cells == []
+    assert len(path.read_text().splitlines()) == total + 1
+
+
+def test_a_wider_sweep_takes_what_is_there_and_another_seed_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "probe.jsonl"
+    narrow = SMALL | {"directions": ["radial"], "inputs": ["deficient"], "store": path}
+    probe_bound(**narrow)
+    cells = measured(monkeypatch)
+    probe_bound(**narrow | {"directions": ["tangent", "radial"]})
+    assert {cell.direction for cell in cells} == {"tangent"}
+    cells.clear()
+    probe_bound(**narrow, seed=1)
+    assert len(cells) == 2
+
+
+def test_the_store_is_plain_json(tmp_path: Path) -> None:
+    path = tmp_path / "probe.jsonl"
+    probe_bound(**SMALL | {"trials": 1}, store=path)
+
+    def refuse(name: str) -> None:
+        pytest.fail(f"{name} is not JSON")
+
+    header, *records = (json.loads(line, parse_constant=refuse) for line in path.read_text().splitlines())
+    assert (header["trials"], header["seed"], header["s"], header["layer"]) == (1, 0, 1.0, None)
+    assert len(header["source"]) == 16
+    assert len(records) == 2 * 4 * len(probe.DIRECTIONS)
+
+
+# --- a real layer -------------------------------------------------------------------------------
+
+
+def a_layer(m: int = 20) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    keys = np.maximum(rng.normal(size=(6, m)), 0) * np.arange(1, 7)[:, None]
+    return rng.normal(size=(5, 6)).astype(np.float32), keys
+
+
+def test_a_layer_is_probed_on_its_activations() -> None:
+    W, keys = a_layer()
+    found = probe_bound(shapes=[], sizes=[1e-3], W=W, keys=torch.from_numpy(keys), trials=3)
+    assert set(found["inputs"]) == {"activations"}
+    naive.check_close(found["condition"].unique(), [np.linalg.cond(keys)], 1e-9)
+    assert (found["not_orthonormal"] == 1).all()
+    assert (found["uncovered"] == 0).all()
+    certified = rows(found, constant="certified").set_index("direction")
+    assert (certified["violations"] == 0).all()
+    assert (certified["violation_rate"] == 0).all()
+    assert certified["trials"].to_dict() == {
+        name: 1 if name in ("ascent", "descent") else 3 for name in probe.DIRECTIONS
+    }
+    assert certified["tightness_median"].idxmax() == "adversarial"
+    case = draw(Cell(5, 6, 1e-3, "activations", 1.0, "random"), 0, layer=as_layer(W, keys))
+    assert torch.equal(case.W, torch.from_numpy(W).double())
+    assert torch.equal(case.inputs.X, torch.from_numpy(keys))
+
+
+def test_the_adversary_hides_from_keys_that_do_not_span() -> None:
+    W, keys = a_layer(4)
+    chosen = ["random", "adversarial"]
+    found = probe_bound(shapes=[], sizes=[1e-3], W=W, keys=keys, directions=chosen, trials=2)
+    assert (found["condition"] == math.inf).all()
+    assert (found["uncovered"] == 1).all()
+    assert rows(found, constant="certified")["violations"].sum() == 0
+    case = draw(Cell(5, 6, 1e-3, "activations", 1.0, "adversarial"), 0, layer=as_layer(W, keys))
+    assert np.linalg.norm(case.delta.numpy() @ keys) < 1e-12
+
+
+def test_a_layer_joins_the_sweep() -> None:
+    W, keys = a_layer()
+    plain = probe_bound(**SMALL)
+    joined = probe_bound(**SMALL, W=W, keys=keys)
+    pd.testing.assert_frame_equal(joined[: len(plain)], plain, check_exact=True)
+    assert (joined["inputs"][len(plain) :] == "activations").all()
+
+
+# --- bad arguments ------------------------------------------------------------------------------
+
+LAYER = dict(zip(("W", "keys"), a_layer(), strict=True))
+BAD: list[tuple[dict[str, Any], type[Exception], str]] = [
+    ({"shapes": 3}, RangeError, "shapes: expected a list of values, got 3"),
+    ({"shapes": []}, RangeError, "shapes: expected at least one pair (n, d), or W and keys, got none"),
+    ({"shapes": [4]}, ShapeError, "shapes: expected pairs (n, d), got 4"),
+    ({"shapes": [(1, 3)]}, RangeError, "shapes: expected an integer ≥ 2, got 1"),
+    ({"shapes": [(3, 1)]}, RangeError, "shapes: expected an integer ≥ 2, got 1"),
+    ({"sizes": []}, RangeError, "sizes: expected at least one value, got []"),
+    ({"sizes": [0.0]}, RangeError, "sizes: expected a number in (0, ∞), got 0.0"),
+    ({"sizes": [math.nan]}, RangeError, "sizes: expected a number in (0, ∞), got nan"),
+    ({"inputs": "partial"}, RangeError, "inputs: expected a list of values, got 'partial'"),
+    (
+        {"inputs": ["keys"]},
+        RangeError,
+        "inputs: expected one of 'orthonormal', 'partial', 'conditioned', 'deficient', got 'keys'",
+    ),
+    ({"conditions": [0.5]}, RangeError, "conditions: expected a number in [1, 1e+11], got 0.5"),
+    ({"conditions": [1e12]}, RangeError, "conditions: expected a number in [1, 1e+11], got 1000000000000.0"),
+    (
+        {"directions": ["up"]},
+        RangeError,
+        "directions: expected one of 'random', 'tangent', 'radial', 'ascent', 'descent', 'low-rank', "
+        "'adversarial', got 'up'",
+    ),
+    ({"directions": ()}, RangeError, "directions: expected at least one value, got ()"),
+    ({"trials": 0}, RangeError, "trials: expected an integer ≥ 1, got 0"),
+    ({"trials": 1.5}, RangeError, "trials: expected an integer ≥ 1, got 1.5"),
+    ({"s": -1}, RangeError, "s: expected a number in [0, ∞), got -1"),
+    ({"seed": -1}, RangeError, "seed: expected an integer ≥ 0, got -1"),
+    ({"W": LAYER["W"]}, InputError, "keys: expected both W and keys, or neither, got None"),
+    ({"keys": LAYER["keys"]}, InputError, "W: expected both W and keys, or neither, got None"),
+    (
+        LAYER | {"W": np.ones((1, 6))},
+        ShapeError,
+        "W: expected at least 2 neurons (rows), got shape (1, 6)",
+    ),
+    (
+        {"W": np.ones((3, 1)), "keys": np.ones((1, 2))},
+        ShapeError,
+        "W: expected at least 2 dimensions (columns), got shape (3, 1)",
+    ),
+    (
+        LAYER | {"keys": np.ones((5, 9))},
+        ShapeError,
+        "keys: expected shape (6, any), got shape (5, 9)",
+    ),
+    (
+        LAYER | {"keys": LAYER["keys"][:, :4]},
+        InputError,
+        "keys: expected keys that span the space, for low-rank edits, got keys that do not",
+    ),
+    (
+        LAYER | {"W": np.zeros((3, 6))},
+        ZeroRowError,
+        "W: expected no zero row (it has no direction), got 3 zero rows (first at row 0)",
+    ),
+    (LAYER | {"W": np.ones((2, 6))}, CoincidentNeuronsError, naive.COINCIDENT.format(0, 1)),
+]
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(("changes", "error", "message"), BAD)
+def test_bad_arguments(changes: dict[str, Any], error: type[Exception], message: str, tmp_path: Path) -> None:
+    path = tmp_path / "probe.jsonl"
+    naive.check_refused(lambda: probe_bound(**SMALL | {"store": path} | changes), error, message)
+    assert not path.exists()
+
+
+def test_a_critical_layer_has_no_gradient_to_follow() -> None:
+    with pytest.raises(
+        InputError, match=r"^W: expected weights whose gradient ∇HE does not vanish, got ‖∇HE"
+    ):
+        probe_bound(W=naive.simplex(4), keys=np.eye(naive.simplex(4).shape[1]))
+
+
+def test_a_store_of_another_kind_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text("a,b\n")
+    with pytest.raises(InputError, match=r"^store: expected a new file"):
+        probe_bound(**SMALL, store=path)
+    assert path.read_text() == "a,b\n"
