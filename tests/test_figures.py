@@ -64,6 +64,15 @@ def test_tightness_draws_the_median_over_layers():
     assert line.get_ydata()[0] == 1e-5
 
 
+def test_violations_are_marked():
+    audits = [_audit("ascent", 1e-3, 1.1), _audit("ascent", 1e-2, 0.5)]
+    audits[0]["checks"]["gradient"] = audits[0]["checks"]["gradient"] | {"verdict": "violated"}
+    marks = [c for c in figures.tightness_by_size(audits).axes[0].collections if len(c.get_offsets()) == 1]
+    assert [
+        tuple(mark.get_offsets()[0]) for mark in marks if mark.get_paths()[0].vertices.shape == (4, 2)
+    ] == [(1e-3, 1.1)]
+
+
 def test_the_map_has_the_regime_of_each_cell():
     cells = [
         {"step": step, "edits": edits, "regime": REGIMES[(i + j) % len(REGIMES)]}

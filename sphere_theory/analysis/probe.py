@@ -55,6 +55,9 @@ _TRY, _CLIMB = 2, 8
 # Its stride, in units of the edit: at first, and the smallest that is tried before it gives up.
 _STRIDE, _SHORTEST = 8.0, 1e-3
 
+# It has arrived when a step gains less than this share.
+_ARRIVED = 1e-12
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -564,44 +567,43 @@ def _step(
 # --- the adversary ------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
 class _Ascent:
     """Projected gradient ascent on ±ΔHE among edits of one size in the weak directions of the inputs.
 
-    On those ‖ΔW X‖ is the same for all, so that this is ascent on |ΔHE|/(K‖ΔW X‖).
+    On those ‖ΔW X‖ is the same for all, so that this is ascent on |ΔHE|/(K‖ΔW X‖). Strides grow while the
+    edit rises, and shrink where it does not.
     """
 
-    W: Float[Tensor, "n d"]
-    weak: Float[Tensor, "d k"]
-    size: float
-    s: float
-    side: int
+    def __init__(self, W: Tensor, weak: Tensor, size: float, s: float, side: int, start: Tensor) -> None:
+        self.W, self.weak, self.size, self.s, self.side = W, weak, size, s, side
+        self.edit = self._projected(start)
+        self.gain = self._gain(self.edit)
+        self.stride = _STRIDE
 
-    def project(self, edit: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
+    def _projected(self, edit: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
         """The nearest edit of the size in the weak directions."""
         return of_size((edit @ self.weak) @ self.weak.T, self.W, self.size)
 
-    def gain(self, edit: Float[Tensor, "n d"]) -> float:
+    def _gain(self, edit: Float[Tensor, "n d"]) -> float:
         return self.side * energy_change(self.W, edit, s=self.s).change
 
-    def climb(self, edit: Float[Tensor, "n d"], steps: int) -> tuple[float, Float[Tensor, "n d"]]:
-        """Rise from an edit, with strides that grow while they rise and shrink where they do not."""
-        gain, stride = self.gain(edit), _STRIDE
+    def climb(self, steps: int) -> _Ascent:
+        """Take up to so many steps; none once it has arrived."""
         for _ in range(steps):
-            ahead = self.project(self.side * energy_gradient(self.W + edit, s=self.s))
-            while stride > _SHORTEST:
-                there = self.project(edit + stride * ahead)
-                reached = self.gain(there)
-                if gain < reached < math.inf:
-                    break
-                stride /= 4
-            else:
+            if self.stride <= _SHORTEST:
                 break
-            settled = reached - gain <= 1e-12 * abs(reached)
-            edit, gain, stride = there, reached, 4 * stride
-            if settled:
-                break
-        return gain, edit
+            self._step(self._projected(self.side * energy_gradient(self.W + self.edit, s=self.s)))
+        return self
+
+    def _step(self, ahead: Float[Tensor, "n d"]) -> None:
+        while self.stride > _SHORTEST:
+            edit = self._projected(self.edit + self.stride * ahead)
+            gain = self._gain(edit)
+            if self.gain < gain < math.inf:
+                arrived = gain - self.gain <= _ARRIVED * abs(gain)
+                self.edit, self.gain, self.stride = edit, gain, 0.0 if arrived else 4 * self.stride
+                return
+            self.stride /= 4
 
 
 def _adversary(
@@ -610,9 +612,5 @@ def _adversary(
     """The edit of a size that moves the energy most for what the inputs see of it, as far as found."""
     slope = energy_gradient(W, s=s)
     starts = ((slope, 1), (-slope, -1), (_gaussian(rng, *W.shape).to(W), 1))
-    tried = []
-    for start, side in starts:
-        ascent = _Ascent(W, weak, size, s, side)
-        tried.append((*ascent.climb(ascent.project(start), _TRY), ascent))
-    _, edit, ascent = max(tried, key=lambda found: found[0])
-    return ascent.climb(edit, _CLIMB)[1]
+    tried = [_Ascent(W, weak, size, s, side, start).climb(_TRY) for start, side in starts]
+    return max(tried, key=lambda ascent: ascent.gain).climb(_CLIMB).edit

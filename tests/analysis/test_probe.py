@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import jaxtyping
 import naive
 import numpy as np
 import pandas as pd
@@ -43,7 +44,9 @@ NEAR_SQUARE = np.array([[24.0, 0, 7], [-24, 0, 7], [0, 24, -7], [0, -24, -7]])
 def table() -> pd.DataFrame:
     """3,360 trials, or 10⁵ in the deep profile: every test below reads them."""
     trials = 239 if DEEP else 8
-    found = probe_bound(shapes=SHAPES, sizes=SIZES, conditions=CONDITIONS, trials=trials)
+    with pytest.MonkeyPatch.context() as patch:  # checking types takes longer than the audits
+        patch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+        found = probe_bound(shapes=SHAPES, sizes=SIZES, conditions=CONDITIONS, trials=trials)
     assert found["trials"].sum() // 3 >= (100_000 if DEEP else 3_000)
     return found
 
@@ -117,15 +120,13 @@ def test_each_kind_of_inputs_is_what_it_says() -> None:
 @pytest.mark.parametrize("inputs", PLACES)
 def test_weak_directions_are_where_the_inputs_see_least(inputs: str) -> None:
     for trial in range(5):
-        X, weak, strongest = vars(
-            draw(replace(CELL, inputs=inputs, condition=PLACES[inputs]), trial).inputs
-        ).values()
-        least = np.linalg.svd(X.numpy() @ X.numpy().T, compute_uv=False)[-1]
-        assert torch.allclose(weak.T @ weak, torch.eye(weak.shape[1], dtype=torch.float64))
-        naive.check_close(
-            (X.T @ weak).numpy().T @ (X.T @ weak).numpy(), least * np.eye(weak.shape[1]), 1e-9, 1e-6
-        )
-        naive.check_close(strongest, np.linalg.norm(X, 2), 1e-12)
+        found = draw(replace(CELL, inputs=inputs, condition=PLACES[inputs]), trial).inputs
+        X, weak = found.X.numpy(), found.weak.numpy()
+        one, seen = np.eye(weak.shape[1]), X.T @ weak
+        least = np.linalg.svd(X @ X.T, compute_uv=False)[-1]  # σ²; 0 where X does not see all
+        naive.check_close(weak.T @ weak, one, 1e-12, 1.0)
+        naive.check_close(seen.T @ seen, least * one, 1e-14, 1.0)
+        naive.check_close(found.strongest, np.linalg.norm(X, 2), 1e-12)
 
 
 def test_directions_meet_the_same_weights_and_inputs() -> None:
@@ -169,6 +170,16 @@ def test_the_adversary_finds_the_side_that_breaks() -> None:
     violated = rows(found, constant="gradient").groupby("direction")["violations"].sum()
     assert (violated[["ascent", "descent", "adversarial"]] == [0, 2, 2]).all()
     assert set(found["condition"]) == {1.0}
+
+
+@pytest.mark.parametrize("s", [0.0, 0.5, 3.0])
+def test_other_exponents_break_and_hold_alike(s: float) -> None:
+    found = probe_bound(
+        shapes=SHAPES, sizes=[1e-4], inputs=["orthonormal"], directions=["adversarial"], trials=2, s=s
+    )
+    assert (rows(found, constant="gradient")["violation_rate"] == 1).all()
+    assert rows(found, constant="certified")["violations"].sum() == 0
+    assert (rows(found, constant="certified")["applicable"] == 2).all()
 
 
 def test_the_adversary_hides_from_partial_inputs(table: pd.DataFrame) -> None:
@@ -273,12 +284,14 @@ def test_the_summary_is_over_everything_else(table: pd.DataFrame) -> None:
 # --- the same again -----------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_the_same_seed_gives_the_same_table() -> None:
     first = probe_bound(**SMALL)
     pd.testing.assert_frame_equal(first, probe_bound(**SMALL), check_exact=True)
     assert not first.equals(probe_bound(**SMALL, seed=1))
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_a_cell_does_not_depend_on_the_others() -> None:
     wide = probe_bound(**SMALL)
     narrow = probe_bound(
@@ -314,6 +327,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[Cell]:
     return cells
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_an_interrupted_sweep_goes_on_and_ends_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -400,6 +414,7 @@ def test_the_adversary_hides_from_keys_that_do_not_span() -> None:
     assert np.linalg.norm(case.delta.numpy() @ keys) < 1e-12
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_a_layer_joins_the_sweep() -> None:
     W, keys = a_layer()
     plain = probe_bound(**SMALL)
