@@ -119,6 +119,19 @@ def test_the_certified_bound_holds_along_the_gradient(seed: int, size: float, sh
     assert audit_bound(W, edit).check("certified").verdict in {"holds", "not applicable"}
 
 
+@pytest.mark.parametrize("short", [1e-1, 1e-3, 1e-5, 1e-7])
+@pytest.mark.parametrize("size", [1e-4, 1e-10])
+def test_the_certified_bound_holds_for_nearly_antipodal_neurons(size: float, short: float) -> None:
+    """√(1 − D²/4) loses its digits there, and two neurons leave no slack."""
+    for seed in range(20):
+        W = naive.near(np.random.default_rng(seed), 2, 6, math.pi - short)
+        assert bound_constant(W) <= bound_constant(W, kind="triangle") * (1 + 1e-8)
+        for sign in (1, -1):
+            uphill = sign * energy_gradient(W)
+            audit = audit_bound(W, size * short * np.linalg.norm(W) / np.linalg.norm(uphill) * uphill)
+            assert audit.check("certified").verdict == "holds", audit.check("certified")
+
+
 def test_the_certificate_is_not_vacuous() -> None:
     """Small edits of ordinary layers are covered, and lose no more than the triangle inequality does."""
     for seed in range(20):

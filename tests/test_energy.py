@@ -276,12 +276,12 @@ def test_gradient_conserves_angular_momentum(W: np.ndarray, s: float) -> None:
     gradient = energy_gradient(W.astype(np.float64), s=s)
     moment = W.astype(np.float64).T @ gradient
     scale = (naive.norms(W.astype(np.float64)) * naive.norms(gradient)).sum()
-    assert abs(moment - moment.T).max() <= 1e-13 * scale, f"expected a symmetric WᵀG, got {moment}"
+    assert abs(moment - moment.T).max() <= 1e-11 * scale, f"expected a symmetric WᵀG, got {moment}"
 
 
 def remainder_slope(gradient: np.ndarray, W: np.ndarray, direction: np.ndarray, s: float) -> float:
     """Slope of log|HE(W + tE) − HE(W) − t⟨G, E⟩| over log t."""
-    steps = np.logspace(-3, -5, 5)
+    steps = np.logspace(-4, -6, 5)
     first = (gradient * direction).sum()
     left = [abs(energy_change(W, t * direction, s=s).change - t * first) for t in steps]
     return float(np.polyfit(np.log(steps), np.log(left), 1)[0])
@@ -370,8 +370,8 @@ def test_energy_sees_directions_only(W: np.ndarray, seed: int, s: float) -> None
 def test_energy_is_not_invariant_under_left_multiplication(seed: int) -> None:
     rng = np.random.default_rng(seed)
     W = rng.normal(size=(8, 3)) * np.arange(1, 9)[:, None]
-    moved = abs(energy(naive.orthonormal(rng, 8, 8) @ W) / energy(W) - 1)
-    assert moved > 1e-3, f"expected HE(QW) ≠ HE(W), got a relative difference of {moved:.3g}"
+    moved = max(abs(energy(naive.orthonormal(rng, 8, 8) @ W) / energy(W) - 1) for _ in range(5))
+    assert moved > 1e-2, f"expected HE(QW) ≠ HE(W), got a relative difference of {moved:.3g}"
 
 
 # --- references ----------------------------------------------------------------------------------

@@ -49,7 +49,7 @@ _ROUNDING = 1e-12
 # Share of K_tri that a gradient has to keep, not to be the rounding at a critical point.
 _SLOPE = 1e-10
 
-# Steps of the adversary: from each of its starts, and from the best of what they led to.
+# Steps of the adversary: from each of its starts, and further from the best of what they led to.
 _TRY, _CLIMB = 2, 8
 
 # Its stride, in units of the edit: at first, and the smallest that is tried before it gives up.
@@ -612,5 +612,7 @@ def _adversary(
     """The edit of a size that moves the energy most for what the inputs see of it, as far as found."""
     slope = energy_gradient(W, s=s)
     starts = ((slope, 1), (-slope, -1), (_gaussian(rng, *W.shape).to(W), 1))
-    tried = [_Ascent(W, weak, size, s, side, start).climb(_TRY) for start, side in starts]
-    return max(tried, key=lambda ascent: ascent.gain).climb(_CLIMB).edit
+    up, down, wild = (_Ascent(W, weak, size, s, side, start).climb(_TRY) for start, side in starts)
+    best = max(up, wild, key=lambda ascent: ascent.gain).climb(_CLIMB)
+    # HE is bounded below and not above, so a descent that leads early need not stay ahead.
+    return (down.climb(_CLIMB) if down.gain > best.gain else best).edit

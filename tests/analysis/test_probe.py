@@ -31,7 +31,7 @@ from sphere_theory.errors import (
 DEEP = os.environ.get("HYPOTHESIS_PROFILE") == "deep"
 SHAPES = ((2, 2), (4, 3), (6, 5))
 SIZES = (1e-8, 1e-3, 1e-1, 10.0)
-CONDITIONS = (1e2, 1e8)
+CONDITIONS = (1e8,)
 SMALL: dict[str, Any] = {"shapes": [(4, 3)], "sizes": [1e-3, 1.0], "conditions": [1e4], "trials": 2}
 CELL = Cell(5, 4, 1e-2, "orthonormal", 1.0, "random")
 PLACES = {"orthonormal": 1.0, "partial": math.inf, "conditioned": 1e6, "deficient": math.inf}
@@ -42,8 +42,8 @@ NEAR_SQUARE = np.array([[24.0, 0, 7], [-24, 0, 7], [0, 24, -7], [0, -24, -7]])
 
 @pytest.fixture(scope="module")
 def table() -> pd.DataFrame:
-    """3,360 trials, or 10⁵ in the deep profile: every test below reads them."""
-    trials = 239 if DEEP else 8
+    """3,024 trials, or 10⁵ in the deep profile: every test below reads them."""
+    trials = 298 if DEEP else 9
     with pytest.MonkeyPatch.context() as patch:  # checking types takes longer than the audits
         patch.setattr(jaxtyping.config, "jaxtyping_disable", True)
         found = probe_bound(shapes=SHAPES, sizes=SIZES, conditions=CONDITIONS, trials=trials)
@@ -255,7 +255,7 @@ def test_the_table_is_tidy(table: pd.DataFrame) -> None:
     axes = ["n", "d", "size", "inputs", "condition", "direction", "constant"]
     assert list(table.columns[:7]) == axes
     assert not table.duplicated(axes).any()
-    assert len(table) == 3 * len(SHAPES) * len(SIZES) * 5 * len(probe.DIRECTIONS)
+    assert len(table) == 3 * len(SHAPES) * len(SIZES) * 4 * len(probe.DIRECTIONS)
     kinds = {name: table[name].dtype.kind for name in table.columns}
     words = {"inputs", "direction", "constant"}
     counts = {"n", "d", "trials", "applicable", "violations", "worst_trial"}
