@@ -10,6 +10,7 @@ edit; P = I − αUUᵀ SPHERE's operator on its right.
 1.0
 """
 
+from sphere_theory.analysis.probe import probe_bound
 from sphere_theory.bound import BoundAudit, BoundCheck, audit_bound, bound_constant
 from sphere_theory.energy import (
     EnergyChange,
@@ -63,6 +64,7 @@ __all__ = [
     "load_layer",
     "min_separation",
     "principal_space",
+    "probe_bound",
     "random_space",
     "second_moment",
     "simplex_energy",

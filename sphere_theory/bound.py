@@ -475,4 +475,7 @@ def _strength(edit: Float[Tensor, "n d"], X: Float[Tensor, "d m"]) -> float:
         return math.nan
     if X.shape[1] < rank:
         return 0.0
-    return float(torch.linalg.svdvals(right[:rank] @ X)[-1])
+    weakest = float(torch.linalg.svdvals(right[:rank] @ X)[-1])
+    # Below its own rounding σ is 0: otherwise an edit that X does not see compares noise with noise.
+    rounding = 4 * max(X.shape) * torch.finfo(torch.float64).eps * float(torch.linalg.matrix_norm(X))
+    return weakest if weakest > rounding else 0.0

@@ -6,7 +6,6 @@ run of the same source, seed, budget and device.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import platform
@@ -21,8 +20,7 @@ import proofs
 import sphere_theory
 from sphere_theory import figures
 from sphere_theory.claims import Claim, Context, run_evidence
-
-Record = dict[str, Any]
+from sphere_theory.records import Record, RecordStore, source_hash
 
 FIGURES = {
     "energy-by-layer": ("E5", figures.energy_by_layer, "rows"),
@@ -46,7 +44,7 @@ def configuration(context: Context) -> Record:
     """
     return {
         "package": sphere_theory.__version__,
-        "source": _source_hash(),
+        "source": source_hash(sphere_theory, proofs),
         "python": platform.python_version(),
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
@@ -55,15 +53,6 @@ def configuration(context: Context) -> Record:
         "quick": context.quick,
         "examples_per_property": context.examples,
     }
-
-
-def _source_hash() -> str:
-    digest = hashlib.sha256()
-    for package in (sphere_theory, proofs):
-        folder = Path(str(package.__file__)).parent
-        for path in sorted(folder.rglob("*.py")):
-            digest.update(path.relative_to(folder.parent).as_posix().encode() + path.read_bytes())
-    return digest.hexdigest()[:16]
 
 
 def run_ledger(claims: Sequence[Claim], context: Context, folder: Path) -> Iterator[Record]:
@@ -84,39 +73,17 @@ def run_ledger(claims: Sequence[Claim], context: Context, folder: Path) -> Itera
         One record for each piece of evidence, in the ledger's order; taken from an interrupted run where
         that has it.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    path = _partial(folder)
-    header = configuration(context)
-    done = _read_partial(path, header)
-    if not done:
-        path.write_text(_line(header), encoding="utf-8")
+    store = RecordStore(_partial(folder), configuration(context), "out")
+    done = {(record["claim"], record["evidence"]): record for record in store.records}
     for claim in claims:
         missing = [evidence for evidence in claim.evidence if (claim.id, evidence.name) not in done]
         for result in run_evidence(claim, missing, context):
-            record = finite(result.record())
-            with path.open("a", encoding="utf-8") as stream:
-                stream.write(_line(record))
-            done[claim.id, result.evidence.name] = record
+            done[claim.id, result.evidence.name] = store.append(finite(result.record()))
         yield from (done[claim.id, evidence.name] for evidence in claim.evidence)
 
 
 def _partial(folder: Path) -> Path:
     return folder / "verify.partial.jsonl"
-
-
-def _line(value: Record) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def _read_partial(path: Path, header: Record) -> dict[tuple[str, str], Record]:
-    """Records of an interrupted run of the same configuration; a last line cut short is left out."""
-    if not path.exists():
-        return {}
-    first, *lines = path.read_text(encoding="utf-8").split("\n")
-    if first + "\n" != _line(header):
-        return {}
-    records = [json.loads(line) for line in lines[:-1]]  # what follows the last newline is no record
-    return {(record["claim"], record["evidence"]): record for record in records}
 
 
 def report(records: Sequence[Record], context: Context, seconds: float) -> Record:
