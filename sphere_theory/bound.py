@@ -29,7 +29,7 @@ from sphere_theory.energy import (
     potential,
 )
 from sphere_theory.errors import CertificateError, CoincidentNeuronsError, InputError
-from sphere_theory.neurons import Neurons, Tile, as_neurons, require_distinct, tiles
+from sphere_theory.neurons import Neurons, Tile, as_neurons, opposite_squares, require_distinct, tiles
 from sphere_theory.updates import as_edit
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def motion(neurons: Neurons, edit: Float[Tensor, "n d"]) -> Motion:
     reach = torch.hypot(neurons.norms + nearest * along, nearest * across)
     gap, pair = math.inf, (0, 0)
     for tile in tiles(neurons, exact=True):
-        value, flat = _gaps(tile, turns).flatten().min(dim=0)
+        value, flat = _gaps(neurons, tile, turns).flatten().min(dim=0)
         if value < gap:
             i, j = divmod(int(flat), tile.squared.shape[1])
             i, j = sorted((tile.rows.start + i, tile.cols.start + j))
@@ -108,9 +108,9 @@ def motion(neurons: Neurons, edit: Float[Tensor, "n d"]) -> Motion:
     return Motion(turns, torch.ldexp(reach, neurons.exponents), gap, pair)
 
 
-def _gaps(tile: Tile, turns: Float[Tensor, " n"]) -> Float[Tensor, "a b"]:
+def _gaps(neurons: Neurons, tile: Tile, turns: Float[Tensor, " n"]) -> Float[Tensor, "a b"]:
     """φ_ij = θ_ij − δ_i − δ_j; infinite for a neuron and itself."""
-    angles = 2 * torch.atan2(tile.squared.sqrt(), (4 - tile.squared).clamp_min(0).sqrt())
+    angles = 2 * torch.atan2(tile.squared.sqrt(), opposite_squares(neurons, tile).sqrt())
     if tile.diagonal:
         angles.fill_diagonal_(torch.inf)
     return angles - turns[tile.rows, None] - turns[tile.cols]
@@ -182,7 +182,7 @@ def _row_sums(neurons: Neurons, force: Callable[[Tile], Tensor]) -> Float[Tensor
 
 def _triangle(neurons: Neurons, s: float) -> float:
     def force(tile: Tile) -> Tensor:
-        return potential(tile.squared, s + 1) * (1 - tile.squared / 4).clamp_min(0).sqrt()
+        return potential(tile.squared, s + 1) * opposite_squares(neurons, tile).sqrt() / 2
 
     return _norm_of(_row_sums(neurons, force), neurons.true_norms(), s)
 
@@ -194,8 +194,12 @@ def _certified(neurons: Neurons, moved: Motion, s: float) -> float:
         raise CertificateError("delta", "an edit along which no two neurons can meet", obstacle, [moved.pair])
 
     def force(tile: Tile) -> Tensor:
-        half = _gaps(tile, moved.turns) / 2
-        return potential((2 * half.sin()).square(), s + 1) * half.cos()
+        # sin and cos of φ/2 = θ/2 − τ from those of θ/2, which are D/2 and √(4 − D²)/2: the angle itself
+        # would lose the digits of a cosine near π/2.
+        sine, cosine = tile.squared.sqrt() / 2, opposite_squares(neurons, tile).sqrt() / 2
+        tau = (moved.turns[tile.rows, None] + moved.turns[tile.cols]) / 2
+        distance = 2 * (sine * tau.cos() - cosine * tau.sin())
+        return potential(distance.square(), s + 1) * (cosine * tau.cos() + sine * tau.sin())
 
     return _norm_of(_row_sums(neurons, force), moved.reach, s)
 

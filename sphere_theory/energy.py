@@ -29,6 +29,7 @@ from sphere_theory.neurons import (
     Progress,
     Tile,
     as_neurons,
+    opposite_pairs,
     pair_squares,
     pair_tangents,
     require_distinct,
@@ -226,8 +227,7 @@ def _gradient(neurons: Neurons, s: float) -> Float[Tensor, "n d"]:
         require_distinct(tile, "W")
         force = off_diagonal(potential(tile.squared, s + 2), tile)
         if len(tile.near):
-            inside = tile.near - tile.near.new_tensor([tile.rows.start, tile.cols.start])
-            force[inside[:, 0], inside[:, 1]] = 0.0
+            force[tile.inside(tile.near)] = 0.0
         along = force * (1 - tile.squared.nan_to_num(posinf=0.0) / 2)
         sides = [(tile.rows, tile.cols, force, along)]
         if not tile.diagonal:
@@ -320,12 +320,28 @@ def energy_change(W: Array, delta: Array, *, s: float = 1.0) -> EnergyChange:
     for old, new in zip(tiles(before, s=s, exact=True), tiles(edited, s=s, exact=True), strict=True):
         i, j = old.rows, old.cols
         turned = moves[i] @ (units[j] + moves[j]).T + units[i] @ moves[j].T
+        _sharpen(turned, before, old, moves)
         first, last = (off_diagonal(potential(tile.squared, s), tile) for tile in (old, new))
         gain = off_diagonal(_gain(old.squared, turned * -2, first, last, s), old)
         start += old.multiplicity * float(first.sum())
         end += old.multiplicity * float(last.sum())
         change += old.multiplicity * float(gain.sum())
     return EnergyChange(start, end, change)
+
+
+def _sharpen(turned: Float[Tensor, "a b"], neurons: Neurons, tile: Tile, moves: Float[Tensor, "n d"]) -> None:
+    """Change of c_ij of pairs so close, or so opposite, that e_i·û_j is a difference of much more.
+
+    e_i·û_j = e_i·t_ij − c_ij‖e_i‖²/2 with the tangent t_ij = û_j − c_ij û_i, since û_i·e_i = −‖e_i‖²/2.
+    """
+    for pairs, sign in ((tile.near, 1), (opposite_pairs(tile), -1)):
+        for chunk in pairs.split(max(1, _CHUNK // moves.shape[1])):
+            there, squared = pair_tangents(neurons, chunk, sign=sign)
+            back, _ = pair_tangents(neurons, chunk.flip(1), sign=sign)
+            e, f = moves[chunk[:, 0]], moves[chunk[:, 1]]
+            first = (e * there).sum(dim=1) + (f * back).sum(dim=1) + (e * f).sum(dim=1)
+            second = (e.square().sum(dim=1) + f.square().sum(dim=1)) / 2
+            turned[tile.inside(chunk)] = first - sign * (1 - squared / 2) * second
 
 
 def _motion(before: Neurons, edit: Float[Tensor, "n d"]) -> tuple[Float[Tensor, "n d"], Float[Tensor, "n d"]]:

@@ -10,6 +10,7 @@ import math
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 from sphere_theory.analysis.regimes import REGIMES, TAYLOR_TOLERANCE
@@ -68,7 +69,7 @@ def _canvas(width: float = 7.0, height: float = 4.2) -> tuple[Figure, Axes]:
 
 
 def _caption(figure: Figure, text: str) -> None:
-    figure.supxlabel(text, fontsize="x-small", color="0.35", x=0.02, ha="left")
+    figure.supxlabel(fill(text, 120), fontsize="x-small", color="0.35", x=0.02, ha="left")
 
 
 def _role(tensor: str) -> str:

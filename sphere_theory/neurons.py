@@ -170,6 +170,10 @@ class Tile:
         """Whether the tile holds each of its pairs twice."""
         return self.rows.start == self.cols.start
 
+    def inside(self, pairs: Int[Tensor, "k 2"]) -> tuple[Tensor, Tensor]:
+        """Where pairs of the tile, counted over all neurons, stand in `squared`."""
+        return pairs[:, 0] - self.rows.start, pairs[:, 1] - self.cols.start
+
     @property
     def multiplicity(self) -> int:
         """How often the tile's entries occur in a sum over ordered pairs."""
@@ -222,11 +226,12 @@ def _exact_products(neurons: Neurons) -> GramBlock:
 def _products(neurons: Neurons, runs: list[slice], s: float) -> GramBlock:
     """Inner products in the dtype of the rows, in float64 where their rounding does not average out."""
     # It does not over few pairs, nor where all summands round alike, as in quantised weights. The sum of
-    # a tile's cosines is known exactly, (Σ_i û_i)·(Σ_j û_j), and tells.
+    # a tile's cosines is known exactly, (Σ_i û_i)·(Σ_j û_j), and tells; neurons that point away from the
+    # first one count negatively, so that errors of opposite sign do not hide each other.
     exact = _exact_products(neurons)
     if neurons.rows.dtype == torch.float64:
         return exact
-    inverse = 1 / neurons.norms
+    inverse = torch.where(neurons.rows @ neurons.rows[0] < 0, -1, 1) / neurons.norms
     sums = {run.start: inverse[run] @ neurons.rows[run].double() for run in runs}
 
     def multiply(rows: slice, cols: slice) -> Tensor:
@@ -246,10 +251,10 @@ def _tile(neurons: Neurons, rows: slice, cols: slice, s: float, product: Float[T
     squared, near = _squared(neurons, rows, cols, s, product)
     if product.dtype == torch.float32 and len(near) > _CROWDED * squared.numel():
         squared, near = _squared(neurons, rows, cols, s, _exact_products(neurons)(rows, cols))
+    tile = Tile(rows, cols, squared, near)
     if len(near):
-        inside = near - near.new_tensor([rows.start, cols.start])
-        squared[inside[:, 0], inside[:, 1]] = pair_squares(neurons, near)
-    return Tile(rows, cols, squared, near)
+        squared[tile.inside(near)] = pair_squares(neurons, near)
+    return tile
 
 
 def _squared(
@@ -267,7 +272,7 @@ def _squared(
     return squared, near + near.new_tensor([rows.start, cols.start])
 
 
-def pair_squares(neurons: Neurons, pairs: Int[Tensor, "k 2"]) -> Float[Tensor, " k"]:
+def pair_squares(neurons: Neurons, pairs: Int[Tensor, "k 2"], *, sign: int = 1) -> Float[Tensor, " k"]:
     """Squared distances of named pairs, accurate however close the two neurons are.
 
     Parameters
@@ -276,6 +281,8 @@ def pair_squares(neurons: Neurons, pairs: Int[Tensor, "k 2"]) -> Float[Tensor, "
         All neurons.
     pairs
         Indices (i, j), (k, 2).
+    sign
+        1 for ‖û_i − û_j‖²; −1 for ‖û_i + û_j‖² = 4 − D_ij².
 
     Returns
     -------
@@ -283,7 +290,7 @@ def pair_squares(neurons: Neurons, pairs: Int[Tensor, "k 2"]) -> Float[Tensor, "
         D_ij², float64, relative error around 1e-15; exactly 0 for the first coincident pair found.
     """
     chunks = pairs.split(max(1, _CHUNK // neurons.rows.shape[1]))
-    squared = torch.cat([_residual(neurons, chunk)[1] for chunk in chunks])
+    squared = torch.cat([_residual(neurons, chunk, sign)[1] for chunk in chunks])
     for k in ((squared > 0) & (squared < _SUSPECT)).nonzero().flatten().tolist():
         squared[k] = _exact_square(*(neurons.rows[i].tolist() for i in pairs[k].tolist()))
         if squared[k] == 0:  # one is enough: the energy is infinite whatever the others are
@@ -292,9 +299,9 @@ def pair_squares(neurons: Neurons, pairs: Int[Tensor, "k 2"]) -> Float[Tensor, "
 
 
 def pair_tangents(
-    neurons: Neurons, pairs: Int[Tensor, "k 2"]
+    neurons: Neurons, pairs: Int[Tensor, "k 2"], *, sign: int = 1
 ) -> tuple[Float[Tensor, "k d"], Float[Tensor, " k"]]:
-    """Tangents û_j − c_ij û_i at û_i, and D_ij², of named pairs, without cancellation.
+    """Tangents û_j − c_ij û_i at û_i, and squared distances, of named pairs, without cancellation.
 
     Parameters
     ----------
@@ -302,27 +309,29 @@ def pair_tangents(
         All neurons.
     pairs
         Indices (i, j), (k, 2).
+    sign
+        1 for nearly coincident pairs, −1 for nearly opposite ones.
 
     Returns
     -------
     tangents
         (k, d), float64.
     squared
-        (k,), float64.
+        ‖û_i − sign·û_j‖², (k,), float64.
     """
-    residual, squared = _residual(neurons, pairs)
+    residual, squared = _residual(neurons, pairs, sign)
     i, j = pairs.T
     units = neurons.rows[i].double() / neurons.norms[i, None]
     along = (residual * units).sum(dim=1, keepdim=True)
-    return (along * units - residual) / neurons.norms[j, None], squared
+    return sign * (along * units - residual) / neurons.norms[j, None], squared
 
 
 def _residual(
-    neurons: Neurons, pairs: Int[Tensor, "k 2"]
+    neurons: Neurons, pairs: Int[Tensor, "k 2"], sign: int = 1
 ) -> tuple[Float[Tensor, "k d"], Float[Tensor, " k"]]:
-    """Residual r = ρ w_i − w_j with ρ = ‖w_j‖/‖w_i‖, and D², both accurate relative to their own size."""
+    """Residual r = ρ w_i ∓ w_j with ρ = ‖w_j‖/‖w_i‖, and D², both accurate relative to their own size."""
     i, j = pairs.T
-    a, b = neurons.rows[i].double(), neurons.rows[j].double()
+    a, b = neurons.rows[i].double(), sign * neurons.rows[j].double()
     norm = neurons.norms[j]
     ratio = (norm / neurons.norms[i])[:, None]
     product = ratio * a
@@ -357,6 +366,46 @@ def _exact_square(a: list[float], b: list[float]) -> float:
     xx, yy = sum(v * v for v in x), sum(v * v for v in y)
     xy = sum(v * w for v, w in zip(x, y, strict=True))
     return float((xx * yy - xy * xy) / (xx * yy))
+
+
+def opposite_squares(neurons: Neurons, tile: Tile) -> Float[Tensor, "a b"]:
+    """4 − D² = ‖û_i + û_j‖² of a float64 tile, accurate for nearly opposite neurons too.
+
+    Parameters
+    ----------
+    neurons
+        All neurons.
+    tile
+        A tile of `tiles(neurons, exact=True)`.
+
+    Returns
+    -------
+    Tensor
+        Same shape as `tile.squared`; zero for a neuron and itself.
+    """
+    opposite = (4 - tile.squared).clamp_min(0)
+    far = opposite_pairs(tile)
+    if len(far):
+        opposite[tile.inside(far)] = pair_squares(neurons, far, sign=-1)
+    return opposite
+
+
+def opposite_pairs(tile: Tile) -> Int[Tensor, "k 2"]:
+    """Nearly opposite neurons of a float64 tile, whose 4 − D² its products cannot resolve.
+
+    Parameters
+    ----------
+    tile
+        A tile of `tiles(neurons, exact=True)`.
+
+    Returns
+    -------
+    Tensor
+        Indices (i, j), (k, 2), counted over all neurons.
+    """
+    far = (4 - tile.squared < _RESOLVED[torch.float64]) & tile.squared.isfinite()
+    pairs = far.nonzero()
+    return pairs + pairs.new_tensor([tile.rows.start, tile.cols.start])
 
 
 def require_distinct(tile: Tile, argument: str) -> None:

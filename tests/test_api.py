@@ -39,6 +39,7 @@ ALL = [
     "load_layer",
     "min_separation",
     "principal_space",
+    "probe_bound",
     "random_space",
     "second_moment",
     "simplex_energy",

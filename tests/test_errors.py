@@ -415,7 +415,7 @@ def test_rows_that_no_tracker_can_hold() -> None:
 
 # --- the table and the classes -------------------------------------------------------------------
 
-ELSEWHERE = {"load_layer", "second_moment"}  # tests/models
+ELSEWHERE = {"load_layer", "second_moment", "probe_bound"}  # tests/models, tests/analysis
 RECORDS = {"BoundCheck", "EnergyChange", "Estimate", "PrincipalSpace", "Separation", "Subspace"}
 
 
