@@ -184,7 +184,7 @@ def energy(
     elif as_csv:
         _print_csv(rows)
     else:
-        _print_layers(rows, checkpoint.source, s)
+        _print_layers(rows, model, s)
     if all(row.note for row in rows):
         raise typer.Exit(1)
 
@@ -198,8 +198,8 @@ def _print_csv(rows: list[LayerRow]) -> None:
         writer.writerow(record | {"pair": f"{pair[0]}-{pair[1]}" if pair else ""})
 
 
-def _print_layers(rows: list[LayerRow], source: str, s: float) -> None:
-    table = Table(title=f"{escape(source)}, s = {s:g}")
+def _print_layers(rows: list[LayerRow], model: str, s: float) -> None:
+    table = Table(title=f"{escape(model)}, s = {s:g}")
     table.add_column("tensor", overflow="fold")
     for name in ("n", "d", "HE/uniform", "min D", "pair", "row norms", "rank (η=0.5)", "seconds"):
         table.add_column(name, justify="right")

@@ -25,6 +25,8 @@ from sphere_theory.arrays import (
 )
 from sphere_theory.errors import RangeError
 from sphere_theory.neurons import (
+    CHUNK,
+    GramBlock,
     Neurons,
     Progress,
     Tile,
@@ -40,9 +42,6 @@ from sphere_theory.neurons import (
 # Pairs of one edit whose squared distance moves by less than this share: there the change is
 # computed from the edit; beyond it the difference of the two potentials loses nothing.
 _SMALL_MOVE = 0.5
-
-# Float64 entries of a temporary: 8 MiB.
-_CHUNK = 2**20
 
 
 def potential(squared: Tensor, s: float) -> Tensor:
@@ -103,7 +102,9 @@ def off_diagonal(values: Tensor, tile: Tile) -> Tensor:
     return values.fill_diagonal_(0.0) if tile.diagonal else values
 
 
-def total_energy(neurons: Neurons, s: float, **source: object) -> float:
+def total_energy(
+    neurons: Neurons, s: float, *, gram: GramBlock | None = None, progress: Progress = silent
+) -> float:
     """Sum of potentials over ordered pairs, one tile at a time.
 
     Parameters
@@ -112,8 +113,10 @@ def total_energy(neurons: Neurons, s: float, **source: object) -> float:
         The neurons.
     s
         Exponent.
-    **source
-        Passed on to `tiles`.
+    gram
+        Where inner products come from, if they are known already.
+    progress
+        Called with the share of the work done.
 
     Returns
     -------
@@ -121,7 +124,7 @@ def total_energy(neurons: Neurons, s: float, **source: object) -> float:
         HE_s; infinity as soon as one coincident pair is met.
     """
     total = 0.0
-    for tile in tiles(neurons, s=s, **source):  # type: ignore[arg-type]  # forwarded keywords
+    for tile in tiles(neurons, s=s, gram=gram, progress=progress):
         total += tile.multiplicity * float(off_diagonal(potential(tile.squared, s), tile).sum())
         if total == math.inf:
             break
@@ -243,7 +246,7 @@ def _gradient(neurons: Neurons, s: float) -> Float[Tensor, "n d"]:
 def _add_near(pull: Float[Tensor, "n d"], neurons: Neurons, tile: Tile, s: float) -> None:
     """Add the pull of pairs too close for the products, from their accurate tangents."""
     pairs = tile.near if tile.diagonal else torch.cat([tile.near, tile.near.flip(1)])
-    for chunk in pairs.split(max(1, _CHUNK // pull.shape[1])):
+    for chunk in pairs.split(max(1, CHUNK // pull.shape[1])):
         tangents, squared = pair_tangents(neurons, chunk)
         pulls = tangents * potential(squared, s + 2)[:, None]
         # index_put_ sorts its indices, so that repeated rows are added in one order on every device.
@@ -264,7 +267,7 @@ def _tangent(pull: Tensor, weight: Tensor, neurons: Neurons, s: float) -> Float[
 
 def _runs(neurons: Neurons) -> list[slice]:
     n, d = neurons.rows.shape
-    step = max(1, _CHUNK // d)
+    step = max(1, CHUNK // d)
     return [slice(start, min(start + step, n)) for start in range(0, n, step)]
 
 
@@ -335,7 +338,7 @@ def _sharpen(turned: Float[Tensor, "a b"], neurons: Neurons, tile: Tile, moves: 
     e_i·û_j = e_i·t_ij − c_ij‖e_i‖²/2 with the tangent t_ij = û_j − c_ij û_i, since û_i·e_i = −‖e_i‖²/2.
     """
     for pairs, sign in ((tile.near, 1), (opposite_pairs(tile), -1)):
-        for chunk in pairs.split(max(1, _CHUNK // moves.shape[1])):
+        for chunk in pairs.split(max(1, CHUNK // moves.shape[1])):
             there, squared = pair_tangents(neurons, chunk, sign=sign)
             back, _ = pair_tangents(neurons, chunk.flip(1), sign=sign)
             e, f = moves[chunk[:, 0]], moves[chunk[:, 1]]

@@ -41,7 +41,7 @@ _CHANCE = 5e-8
 _MANY = 2**14
 
 # Float64 entries of a temporary: 8 MiB.
-_CHUNK = 2**20
+CHUNK = 2**20
 
 
 def silent(share: float) -> None:
@@ -123,7 +123,7 @@ def as_neurons(W: Array, argument: str = "W", *, at_least: int = 1) -> Neurons:
 
 def _row_norms(rows: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
     # Widening block by block is ten times faster than torch's own mixed-dtype reduction.
-    blocks = rows.split(max(1, _CHUNK // rows.shape[1]))
+    blocks = rows.split(max(1, CHUNK // rows.shape[1]))
     return torch.cat([torch.linalg.vector_norm(block.double(), dim=1) for block in blocks])
 
 
@@ -289,7 +289,7 @@ def pair_squares(neurons: Neurons, pairs: Int[Tensor, "k 2"], *, sign: int = 1) 
     Tensor
         D_ij², float64, relative error around 1e-15; exactly 0 for the first coincident pair found.
     """
-    chunks = pairs.split(max(1, _CHUNK // neurons.rows.shape[1]))
+    chunks = pairs.split(max(1, CHUNK // neurons.rows.shape[1]))
     squared = torch.cat([_residual(neurons, chunk, sign)[1] for chunk in chunks])
     for k in ((squared > 0) & (squared < _SUSPECT)).nonzero().flatten().tolist():
         squared[k] = _exact_square(*(neurons.rows[i].tolist() for i in pairs[k].tolist()))
