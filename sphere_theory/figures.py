@@ -176,7 +176,7 @@ def tightness_by_size(audits: Records) -> Figure:
         xlabel=f"relative size of the edit {RELATIVE}",
         ylabel=r"tightness $(\Delta HE/K)^2\,/\,\Vert\Delta V\Vert_F^2$",
     )
-    axes.set_title("Theorem 1: far from sharp for small edits, violated at ×", loc="left")
+    axes.set_title("How tight Theorem 1 is, by kind of edit (× violated)", loc="left")
     axes.legend(fontsize="x-small", frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
     layers = sorted({record["layer"] for record in audits})
     _caption(

@@ -267,7 +267,7 @@ def _bound() -> tuple[Claim, ...]:
         ),
         _claim(
             "B7",
-            "The bound is far from tight for edits that are not built against it",
+            "The bound is far from tight for small edits that are not built against it",
             r"(\Delta HE/K)^2 / \lVert\Delta V\rVert_F^2 \ll 1",
             f"{PAPER}, Theorem 1, reports no tightness",
             Verdict.MEASURED,
