@@ -295,3 +295,32 @@ def like(tensor: Tensor, model: object) -> Any:
     if isinstance(model, np.ndarray):
         return tensor.cpu().numpy()
     return tensor
+
+
+def as_device(device: str | torch.device) -> torch.device:
+    """A device that is there and holds numbers.
+
+    Parameters
+    ----------
+    device
+        Its name.
+
+    Returns
+    -------
+    torch.device
+        With its index.
+
+    Raises
+    ------
+    RangeError
+        torch cannot compute on it here.
+    """
+    try:
+        # A device may be spelt well and yet be missing, or hold no numbers: only using it tells.
+        probe = torch.zeros(1, device=device)
+        probe.item()
+    # torch has no error of its own for it: each kind of device raises one of these.
+    except (RuntimeError, TypeError, AssertionError, NotImplementedError) as error:
+        expected = "a device that torch can use here"
+        raise RangeError("device", expected, repr(device)) from error
+    return probe.device

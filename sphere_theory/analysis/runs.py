@@ -122,12 +122,10 @@ def facts(info: RunInfo) -> dict[str, Any]:
     record = config["editor"]
     projected = record["name"] == "sphere"
     base = record["editor"] if projected else record
-    n, d = config["shape"]
-    source = " ".join(str(stream[key]) for key in ("source", "prompts", "second_moment") if key in stream)
     variant = _variant(record) if projected else ""
     return {
         "run": info.id,
-        "host": f"{source} keys, {stream['order']} order, {n}×{d}",
+        "host": _host(config),
         "base": base["name"],
         "settings": json.dumps({key: value for key, value in base.items() if key != "name"}, sort_keys=True),
         "eta": record["eta"] if projected else math.nan,
@@ -139,6 +137,14 @@ def facts(info: RunInfo) -> dict[str, Any]:
         "planned": stream["edits"],
         "status": info.status,
     }
+
+
+def _host(config: Mapping[str, Any]) -> str:
+    stream, (n, d) = config["stream"], config["shape"]
+    weights = f"{stream['weights']}, " if "weights" in stream else ""
+    source = " ".join(str(stream[key]) for key in ("source", "prompts", "second_moment") if key in stream)
+    spectrum = f"{stream['spectrum']} spectrum ({stream['decay']:g}), " if "spectrum" in stream else ""
+    return f"{weights}{source} keys, {spectrum}{stream['order']} order, {n}×{d}"
 
 
 def _variant(record: Mapping[str, Any]) -> str:

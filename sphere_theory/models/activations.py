@@ -21,7 +21,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from sphere_theory.arrays import A, as_count, as_matrix, full_precision, like
+from sphere_theory.arrays import A, as_count, as_device, as_matrix, full_precision, like
 from sphere_theory.errors import ModelError, RangeError
 from sphere_theory.gram import gram_matrix
 from sphere_theory.models.embedded import MINILM_LAYERS, minilm_folder
@@ -144,7 +144,7 @@ def minilm_keys(
     """
     wanted = _as_layers(layers)
     texts = _as_sentences(sentences)
-    minilm = _Minilm.load(_as_device(device))
+    minilm = _Minilm.load(as_device(device))
     ids = minilm.encoded(texts)
     parts: dict[int, list[Tensor]] = {layer: [] for layer in wanted}
     for batch in minilm.passes(ids, wanted, progress):
@@ -190,7 +190,7 @@ def minilm_subject_keys(
     """
     (wanted,) = _as_layers([layer])
     texts = _as_sentences(_texts_of(prompts), "prompts")
-    minilm = _Minilm.load(_as_device(device))
+    minilm = _Minilm.load(as_device(device))
     ids, places = minilm.encoded(texts), minilm.last_tokens(prompts)
     parts = []
     for batch in minilm.passes(ids, (wanted,), progress):
@@ -233,7 +233,7 @@ def minilm_second_moment(
     """
     (wanted,) = _as_layers([layer])
     texts = _as_sentences(sentences)
-    minilm = _Minilm.load(_as_device(device))
+    minilm = _Minilm.load(as_device(device))
     total, samples = torch.zeros(()), 0
     for batch in minilm.passes(minilm.encoded(texts), (wanted,), progress):
         keys = batch.inputs[wanted][batch.kept]
@@ -344,17 +344,6 @@ def _as_sentences(sentences: Sequence[str] | None, argument: str = "sentences") 
         if not isinstance(sentence, str) or not sentence.strip():
             raise RangeError(argument, "text in every sentence", repr(sentence), [place])
     return tuple(sentences)
-
-
-def _as_device(device: str | torch.device) -> torch.device:
-    try:
-        # A device may be spelt well and yet be missing, or hold no numbers: only using it tells.
-        probe = torch.zeros(1, device=device)
-        probe.item()
-    except (RuntimeError, TypeError, AssertionError, NotImplementedError) as error:
-        expected = "a device that torch can use here"
-        raise RangeError("device", expected, repr(device)) from error
-    return probe.device
 
 
 def _minilm(folder: Path, device: torch.device) -> tuple[Any, nn.Module]:

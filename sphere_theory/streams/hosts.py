@@ -78,16 +78,16 @@ class Recorded:
         Returns
         -------
         EditStream
-            In the dtype of W.
+            Keys in float32, values in the dtype of W.
         """
         # Those of a smaller stream are a sample, not the beginning of the file.
         chosen = torch.randperm(len(self.keys), generator=torch.Generator().manual_seed(seed))
         chosen = chosen[: _facts(edits)]
         return make_stream(
             W,
-            self.keys[chosen].to(W),
-            self.preserved.to(W),
-            paraphrases=None if noise else self.paraphrases[chosen].to(W),
+            self.keys[chosen].to(W.device),
+            self.preserved.to(W.device),
+            paraphrases=None if noise else self.paraphrases[chosen].to(W.device),
             noise=noise or 0.1,
             edits=edits,
             order=order,
@@ -216,11 +216,12 @@ def like_recorded(
     Returns
     -------
     EditStream
-        Keys in float32, half the memory of a long stream; values in the dtype of W.
+        Keys in float32, values in the dtype of W.
     """
     facts = _facts(edits)
     white = Synthetic(spectrum="flat", seed=seed).draw(facts + PRESERVED, W.shape[1])
     keys = coloured(white, recorded.second_moment).to(W.device)
+    del white  # as large as the keys, and the stream is yet to be made
     return make_stream(
         W,
         keys[:facts],
@@ -250,10 +251,10 @@ def synthetic_host(
     Returns
     -------
     memory, stream
-        In the dtype of W.
+        Keys in float32, everything else in the dtype of W.
     """
     facts = _facts(edits)
-    keys = source.draw(facts + PRESERVED, W.shape[1]).to(W)
+    keys = source.draw(facts + PRESERVED, W.shape[1]).to(W.device)
     stream = make_stream(
         W,
         keys[:facts],  # of orthonormal keys the first d are one set

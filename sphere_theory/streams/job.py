@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -179,6 +179,12 @@ def make_host(choice: HostChoice, folder: Path, report: Report) -> tuple[LayerMe
     ModelError, IntegrityError, StoreError
         A model or file that cannot be found, read or trusted, or a folder that cannot be written.
     """
+    memory, stream = _made(choice, folder, report)
+    # Layers of a model have the same shape, and often the same keys: a run says which one it was.
+    return memory, replace(stream, record=dict(stream.record) | {"weights": _words(choice)})
+
+
+def _made(choice: HostChoice, folder: Path, report: Report) -> tuple[LayerMemory, EditStream]:
     stream: dict[str, Any] = {name: getattr(choice, name) for name in ("edits", "order", "seed", "noise")}
     if choice.model == "minilm" and choice.source in ("recorded", "gaussian"):
         W = minilm_weight(choice.layer).to(choice.device, DTYPES[choice.dtype])
@@ -191,6 +197,13 @@ def make_host(choice: HostChoice, folder: Path, report: Report) -> tuple[LayerMe
     source = Synthetic(choice.source, choice.spectrum, choice.decay, choice.seed)
     W = _weight(choice).to(choice.device, DTYPES[choice.dtype])
     return synthetic_host(W, source, **stream)
+
+
+def _words(choice: HostChoice) -> str:
+    """Which matrix was asked for; a path by its last part alone."""
+    if choice.model == "minilm":
+        return f"MiniLM layer {choice.layer}"
+    return choice.model if choice.tensor is None else f"{Path(choice.model).name} {choice.tensor}"
 
 
 def _weight(choice: HostChoice) -> torch.Tensor:

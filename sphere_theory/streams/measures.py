@@ -207,7 +207,7 @@ class Gauge:
         """
         start, stop = before.edits, after.edits
         energy, norms = tracker.energy(), tracker.row_norms()
-        outputs = self.stream.keys[start:stop] @ after.W.T
+        outputs = self.stream.own_keys(start, stop) @ after.W.T
         wanted = self.stream.values[self.stream.targets[start:stop]]
         size = frobenius(self.W0)
         return {
@@ -259,7 +259,7 @@ class Gauge:
         residual, size = 0.0, 0.0
         for low in range(0, stop, _BLOCK):
             high = min(low + _BLOCK, stop)
-            outputs = stream.keys[low:high] @ W.T
+            outputs = stream.own_keys(low, high) @ W.T
             wanted = stream.values[stream.targets[low:high]]
             right["keys"].append(self._right(outputs, low, high))
             right["others"].append(self._right(stream.other_keys(low, high) @ W.T, low, high))

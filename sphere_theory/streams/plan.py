@@ -45,7 +45,7 @@ def memory_plan(
         "weights: W0, before, after, the tracker's": 4 * n * d * size,
         "Gram matrix G, and its spectrum": n * n * (size + 3 * 8),
         "update, dense where it is audited": n * d * 8 + (n + d) * batch * size,
-        "keys, as drawn and in order, and values": (edits + PRESERVED) * (d * (4 + 2 * size) + n * size),
+        "keys, as drawn and in order, and values": (edits + PRESERVED) * (2 * d * 4 + n * size),
     }
     if not isinstance(editor, FineTune):
         plan[f"second moment, inverses and past keys of {editor.name}, float64"] = _SQUARES * d * d * 8

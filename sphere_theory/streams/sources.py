@@ -44,7 +44,8 @@ class EditStream:
     record
         How it was made, as plain values: name, order, seed and the source's settings.
     keys
-        One key a row, (N, d), in the order of editing: rows, so that a batch is one piece of memory.
+        One key a row, (N, d), in the order of editing: rows, so that a batch is one piece of memory. They
+        may be stored in a narrower dtype than the values'; methods widen what they return.
     facts
         Which fact each edit is about, (N,): edits of the same fact replace each other.
     targets
@@ -85,7 +86,22 @@ class EditStream:
         EditBatch
             K, (d, b), and V, (n, b).
         """
-        return EditBatch(self.keys[start:stop].T, self.values[self.targets[start:stop]].T)
+        return EditBatch(self.own_keys(start, stop).T, self.values[self.targets[start:stop]].T)
+
+    def own_keys(self, start: int, stop: int) -> Float[Tensor, "b d"]:
+        """Keys of the edits from `start` to `stop`, one a row.
+
+        Parameters
+        ----------
+        start, stop
+            Half-open interval of edits.
+
+        Returns
+        -------
+        Tensor
+            (b, d), in the dtype of the values.
+        """
+        return self.keys[start:stop].to(self.values)
 
     def other_keys(self, start: int, stop: int) -> Float[Tensor, "b d"]:
         """Paraphrase keys of the edits from `start` to `stop`, one a row.
@@ -98,14 +114,14 @@ class EditStream:
         Returns
         -------
         Tensor
-            (b, d).
+            (b, d), in the dtype of the values.
         """
         if not self.noise:
-            return self.paraphrases[start:stop]
-        keys = self.keys[start:stop]
+            return self.paraphrases[start:stop].to(self.values)
+        keys = self.own_keys(start, stop)
         turn = torch.arange(start, start + len(keys), device=keys.device) % len(self.paraphrases)
         size = self.noise * torch.linalg.vector_norm(keys, dim=1, keepdim=True)
-        return keys + size * self.paraphrases[turn]
+        return keys + size * self.paraphrases[turn].to(keys)
 
     def in_force(self, done: int) -> Int64[Tensor, " k"]:
         """Those of the first `done` edits that no later one of them replaced.
@@ -144,7 +160,8 @@ class EditStream:
         device
             Where to.
         dtype
-            Of keys and values.
+            Of values, preserved keys and the batches. Keys that are stored in a narrower one stay as they
+            are: they are most of a long stream.
 
         Returns
         -------
@@ -153,16 +170,20 @@ class EditStream:
         """
         moved = EditStream(
             record=self.record,
-            keys=self.keys.to(device, dtype),
+            keys=self.keys.to(device, _narrower(self.keys.dtype, dtype)),
             facts=self.facts.to(device),
             targets=self.targets.to(device),
             values=self.values.to(device, dtype),
             preserved=self.preserved.to(device, dtype),
-            paraphrases=self.paraphrases.to(device, dtype),
+            paraphrases=self.paraphrases.to(device, _narrower(self.paraphrases.dtype, dtype)),
             noise=self.noise,
         )
         stayed = all(getattr(moved, name) is getattr(self, name) for name in _TENSORS)
         return self if stayed else moved
+
+
+def _narrower(one: torch.dtype, other: torch.dtype) -> torch.dtype:
+    return min(one, other, key=lambda dtype: torch.finfo(dtype).bits)
 
 
 @full_precision()
@@ -208,7 +229,7 @@ def make_stream(
     Returns
     -------
     EditStream
-        Keys as they are given, values in the dtype of W, on one device.
+        Keys in the dtype that they are given in, values in that of W, on one device.
 
     Raises
     ------
@@ -227,7 +248,7 @@ def make_stream(
     as_choice(order, "order", ORDERS)
     count = len(keys) if edits is None else as_count(edits, "edits", low=1)
     generator = torch.Generator().manual_seed(as_count(seed, "seed", low=0, high=2**63 - 1))
-    # In the dtype of W, whatever that of the keys: long streams keep theirs in float32 until they are run.
+    # In the dtype of W, whatever that of the keys.
     values = torch.cat([block.to(W) @ W.T for block in keys.split(4096)])
     facts, targets = [], []
     # A shift along one random cycle gives every fact another one's value, and a new one each round.
@@ -249,7 +270,7 @@ def make_stream(
         facts=fact.to(keys.device),
         targets=target.to(keys.device),
         values=values,
-        preserved=preserved,
+        preserved=preserved.to(W),
         paraphrases=others,
         noise=noise if paraphrases is None else 0.0,
     )
@@ -351,7 +372,7 @@ class Synthetic:
         return _WITHIN * spread + (1 - _WITHIN) * (centres.T @ centres) / _CENTRES
 
     def _centres(self, d: int, generator: torch.Generator) -> Float[Tensor, "c d"]:
-        return torch.randn((_CENTRES, d), generator=generator).mul_(self.eigenvalues(d).sqrt())
+        return torch.randn((_CENTRES, d), generator=generator).mul_(self.eigenvalues(d).sqrt().float())
 
     def draw(self, count: int, d: int) -> Float[Tensor, "count d"]:
         """Draw keys, one a row, in float32.
@@ -377,7 +398,8 @@ class Synthetic:
             ]
             return torch.cat(blocks)[:count] * math.sqrt(d)
         centres = self._centres(d, generator) if self.kind == "clustered" else None
-        noise = torch.randn((count, d), generator=generator).mul_(self.eigenvalues(d).sqrt())
+        # Scaled in float32: torch would widen all of it for a float64 factor.
+        noise = torch.randn((count, d), generator=generator).mul_(self.eigenvalues(d).sqrt().float())
         if centres is None:
             return noise
         group = torch.randint(_CENTRES, (count,), generator=generator)
@@ -412,4 +434,7 @@ def coloured(keys: Float[Tensor, "count d"], second_moment: Float[Tensor, "d d"]
             f"one whose leading minor of order {int(info)} is not positive",
         )
     factor = factor.to(keys)
-    return torch.cat([block @ factor.T for block in keys.split(4096)])
+    found = torch.empty_like(keys)
+    for white, block in zip(keys.split(4096), found.split(4096), strict=True):
+        torch.mm(white, factor.T, out=block)
+    return found

@@ -1,6 +1,6 @@
 """Runs on disk: SQLite for what was measured, safetensors for what the next batch depends on.
 
-    STORE/runs.sqlite                     runs and rows, in WAL mode
+    STORE/runs.sqlite                     runs, their rows, and experiments, in WAL mode
     STORE/keys/                           recorded keys
     STORE/scratch/RUN/                    a store of its own for a run of a sweep, until it has ended
     STORE/RUN/lock                        held by the process that works on the run
@@ -17,7 +17,7 @@ import json
 import math
 import sqlite3
 import warnings
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -52,7 +52,7 @@ CHECKPOINTS_KEPT = 2
 # Seconds that another process's look at the database is waited for.
 _PATIENCE = 30.0
 
-_SCHEMA = 1
+_SCHEMA = 2  # 1 had no experiments
 _TABLES = """
 CREATE TABLE IF NOT EXISTS runs (
     id TEXT PRIMARY KEY,
@@ -69,6 +69,14 @@ CREATE TABLE IF NOT EXISTS points (
     seconds TEXT NOT NULL,      -- JSON: where the time went; no part of the result
     PRIMARY KEY (run, batch)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS experiments (
+    id TEXT PRIMARY KEY,
+    name TEXT NOT NULL,
+    config TEXT NOT NULL,       -- JSON: what its rows depend on
+    environment TEXT NOT NULL,  -- JSON: versions and threads
+    created TEXT NOT NULL,      -- UTC
+    rows TEXT NOT NULL          -- JSON: a list of rows as in points
+);
 """
 
 
@@ -118,6 +126,24 @@ def run_id(config: Mapping[str, Any]) -> str:
     return hashlib.sha256(_canonical(config).encode()).hexdigest()[:12]
 
 
+def experiment_id(name: str, config: Mapping[str, Any]) -> str:
+    """Name of an experiment, as `run_id` of a run.
+
+    Parameters
+    ----------
+    name
+        Of the kind.
+    config
+        Plain values.
+
+    Returns
+    -------
+    str
+        The same for the same name and configuration.
+    """
+    return run_id({"experiment": name, **config})
+
+
 def _canonical(value: object) -> str:
     return json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False)
 
@@ -156,11 +182,12 @@ class RunStore:
     def _prepare(self) -> None:
         database = self._database
         (version,) = database.execute("PRAGMA user_version").fetchone()
-        if version not in (0, _SCHEMA):
+        if version > _SCHEMA:
             message = f"cannot use {self.path}: it has layout {version}, this version reads {_SCHEMA}"
             raise StoreError(message)
         if version == 0:
             self._set_journal()
+        if version < _SCHEMA:
             database.executescript(_TABLES)
             database.execute(f"PRAGMA user_version = {_SCHEMA}")
         # FULL: a row is on the disk before a checkpoint counts on it.
@@ -428,6 +455,53 @@ class RunStore:
                 )
             _move_files(other.folder(run), self.folder(run))
             self.finish(run, info.status)
+
+    def keep_experiment(self, name: str, config: Mapping[str, Any], rows: Iterable[Row]) -> None:
+        """Keep what was measured outside of streams, in one piece; what is kept already stays.
+
+        Parameters
+        ----------
+        name
+            Of the kind of experiment.
+        config
+            What the rows depend on.
+        rows
+            Plain numbers and words by column.
+
+        Raises
+        ------
+        StoreError
+            They could not be written.
+        """
+        text = "[" + ",".join(map(_written, rows)) + "]"
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        with explained(self.path):
+            self._database.execute(
+                "INSERT OR IGNORE INTO experiments VALUES (?, ?, ?, ?, ?, ?)",
+                (experiment_id(name, config), name, _canonical(config), _canonical(environment()), now, text),
+            )
+
+    def experiments(self, name: str) -> dict[str, tuple[Row, list[Row]]]:
+        """What was kept of a kind of experiment.
+
+        Parameters
+        ----------
+        name
+            Of the kind.
+
+        Returns
+        -------
+        dict
+            Configuration and rows by `experiment_id`, in the same order whenever they were kept.
+        """
+        with explained(self.path):
+            found = self._database.execute(
+                "SELECT id, config, rows FROM experiments WHERE name = ? ORDER BY config", (name,)
+            ).fetchall()
+        return {
+            id: (self._read(config), [_numbers(row) for row in json.loads(rows)])
+            for id, config, rows in found
+        }
 
     def folder(self, run: str) -> Path:
         """Where a run's files are, made if missing.

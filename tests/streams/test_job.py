@@ -149,7 +149,8 @@ def test_synthetic_hosts(kind: str, dtype: str, folder: Path) -> None:
     memory, stream = make_host(choice, folder, quiet)
     assert (memory.W.shape, str(memory.W.dtype)) == ((6, 9), f"torch.{dtype}")
     assert torch.equal(memory.moment(), Synthetic(kind, "exponential", 2.0, 4).second_moment(9))
-    assert (len(stream), stream.keys.dtype) == (20, memory.W.dtype)
+    assert (len(stream), stream.batch(0, 2).keys.dtype) == (20, memory.W.dtype)
+    assert stream.record["weights"] == "synthetic"
     assert not list(folder.iterdir())
 
 
@@ -161,7 +162,7 @@ def test_a_model_of_ones_own(folder: Path) -> None:
         HostChoice(path, tensor="layer.weight", source="gaussian", edits=5), folder, quiet
     )
     assert torch.equal(memory.W, W.double())
-    assert len(stream) == 5
+    assert (len(stream), stream.record["weights"]) == (5, "model.safetensors layer.weight")
     with pytest.raises(ModelError):
         make_host(HostChoice(path, tensor="other.weight", source="gaussian"), folder, quiet)
 

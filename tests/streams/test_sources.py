@@ -79,6 +79,18 @@ def test_values_are_those_of_the_layer_before_any_edit(dtype: torch.dtype) -> No
         assert torch.equal(batch.values[:, place], stream.values[stream.targets[3 + place]])
 
 
+def test_a_stream_elsewhere_keeps_the_narrower_keys_and_widens_what_it_hands_out() -> None:
+    narrow, wide = a_stream(dtype=torch.float32), a_stream(dtype=torch.float64)
+    moved = narrow.to("cpu", torch.float64)
+    assert moved.keys is narrow.keys, "expected no float64 copy of the keys"
+    assert moved.values.dtype == moved.preserved.dtype == moved.batch(0, 2).keys.dtype == torch.float64
+    assert moved.own_keys(2, 5).dtype == moved.other_keys(2, 5).dtype == torch.float64
+    assert moved.to("cpu", torch.float64) is moved
+    shrunk = wide.to("cpu", torch.float32)
+    for name in ("keys", "values", "preserved", "paraphrases"):
+        assert getattr(shrunk, name).dtype == torch.float32, name
+
+
 def test_similarity_falls_along_the_stream() -> None:
     stream = a_stream(60, order="similarity")
     units = stream.keys / stream.keys.norm(dim=1, keepdim=True)

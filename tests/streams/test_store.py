@@ -357,7 +357,7 @@ def test_another_layout_is_left_alone(folder: Path) -> None:
     edited(folder, "PRAGMA user_version = 7")
     with pytest.raises(StoreError) as caught:
         RunStore(folder)
-    check_one_line(caught.value, f"cannot use {folder}: it has layout 7, this version reads 1")
+    check_one_line(caught.value, f"cannot use {folder}: it has layout 7, this version reads 2")
     edited(folder, "PRAGMA user_version = 1")
     with RunStore(folder) as store:
         assert rows_of(store, run.id) == rows

@@ -1,0 +1,102 @@
+"""Commands that read what a store holds: forecast, figures."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from sphere_theory.cli.common import StorePath, app, result_page, stored
+from sphere_theory.errors import RangeError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@app.command()
+def forecast(
+    run: Annotated[str, typer.Argument(help="A run's name, or its beginning.")],
+    store: StorePath = Path("runs"),
+    level: Annotated[float, typer.Option(help="Of efficacy or specificity, whichever falls first.")] = 0.5,
+    window: Annotated[float, typer.Option(help="Share of the stream that is seen.")] = 0.1,
+) -> None:
+    """Forecast, from the beginning of a run, after how many edits it collapses; fitted on the store's others.
+
+    Example: sphere-theory forecast 3f2a --level 0.5
+    """
+    from sphere_theory.analysis.forecast import comparable, openings
+    from sphere_theory.analysis.runs import gather
+
+    with stored(store) as found:
+        name = found.run(run).id
+        runs = openings(comparable(gather(found), name), level=level, window=window)
+    asked = runs[runs["run"] == name]
+    if not len(asked):
+        raise RangeError("window", f"a share of the stream that {name} has measured", f"{window:g}")
+    _print_forecast(runs, asked, level)
+
+
+def _print_forecast(runs: pd.DataFrame, asked: pd.DataFrame, level: float) -> None:
+    from sphere_theory.analysis import forecast as model
+
+    others = model.usable(runs[runs["run"] != asked["run"].iloc[0]])
+    found = model.forecast(others, asked).set_index("model")
+    tables = {}
+    for by, words in model.FOLDS.items():
+        scored = model.out_of_sample(others, by=by)
+        if len(scored):
+            tables[words] = model.scores(scored).set_index("model")
+    columns = [f"off by, {words} (90% inside)" for words in tables]
+    table = Table(
+        "from", "collapse at edit", "90% interval", *columns, title="Forecast", title_justify="left"
+    )
+    for name, row in found.iterrows():
+        cells = [
+            f"×{own.loc[name, 'factor']:.2f} [{own.loc[name, 'low']:.2f}, {own.loc[name, 'high']:.2f}] "
+            f"({own.loc[name, 'covered']:.0%})"
+            for own in tables.values()
+        ]
+        span = f"{row['low']:,.0f} to {row['high']:,.0f}"
+        table.add_row(escape(str(name)), f"{row['median']:,.0f}", span, *map(escape, cells))
+    page = result_page()
+    page.print(table)
+    page.print(_fitted_on(others, asked, level), markup=False, soft_wrap=True)
+
+
+def _fitted_on(others: pd.DataFrame, asked: pd.DataFrame, level: float) -> str:
+    own = asked.iloc[0]
+    outcomes = {"held": f"held to edit {own['last']:,.0f}", "never learned": "never reached that level"}
+    outcome = outcomes.get(own["by"], f"fell below it in {own['by']} at edit {own['collapse']:,.0f}")
+    collapsed = int(others["collapse"].map(math.isfinite).sum())
+    return (
+        f"Run {own['run']} ({own['editor']}, seed {own['seed']}), seen up to edit {own['seen']:,.0f}; level "
+        f"{level:g}: it {outcome}. Fitted on {len(others)} other runs of {others['base'].nunique()} editors "
+        f"and {others['seed'].nunique()} seeds, {collapsed} of them collapsed after the window. Off by: mean "
+        "factor too early or too late on runs that the model has not seen, and its 95% interval; in brackets "
+        "the share of collapses inside the 90% interval."
+    )
+
+
+@app.command()
+def figures(
+    store: StorePath = Path("runs"),
+    out: Annotated[Path, typer.Option(help="Folder for the figures.")] = Path("out"),
+    quick: Annotated[bool, typer.Option("--quick", help="200 resamples an interval, not 1,000.")] = False,
+) -> None:
+    """Draw every figure that a store has the runs for, and say what the others would need.
+
+    Example: sphere-theory figures --store runs --out out
+    """
+    from sphere_theory.figures.from_store import draw_store
+
+    with stored(store) as found:
+        drawn = draw_store(found, out, quick=quick)
+    page = result_page()
+    for path in drawn.written:
+        page.print(f"wrote {path}", soft_wrap=True)
+    for name, needs in drawn.missing.items():
+        page.print(f"not drawn: {name}, which needs {needs}", soft_wrap=True, markup=False)
