@@ -27,6 +27,12 @@ app = typer.Typer(
 Seed = Annotated[int, typer.Option(help="Seed of everything random.", min=0)]
 Device = Annotated[str, typer.Option(help="Where to compute: cpu, cuda, cuda:1, …")]
 StorePath = Annotated[Path, typer.Option(help="Folder of the runs.")]
+Scheduler = Annotated[
+    str | None, typer.Option(help="Running Dask scheduler; without it workers on this machine.")
+]
+Workers = Annotated[
+    int | None, typer.Option(help="Workers on this machine; without it one for each core.", min=1)
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else on stdout.")]
 
 

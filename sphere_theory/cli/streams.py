@@ -12,7 +12,17 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from sphere_theory.cli.common import Device, Seed, StorePath, app, progress, result_page, stored
+from sphere_theory.cli.common import (
+    Device,
+    Scheduler,
+    Seed,
+    StorePath,
+    Workers,
+    app,
+    progress,
+    result_page,
+    stored,
+)
 from sphere_theory.errors import RangeError
 
 if TYPE_CHECKING:
@@ -207,13 +217,9 @@ def _words(record: dict[str, Any]) -> str:
 @app.command()
 def sweep(
     grid: Annotated[Path, typer.Argument(help="TOML file, as in docs/sweeps.md.", metavar="GRID.toml")],
-    scheduler: Annotated[
-        str | None, typer.Option(help="Running Dask scheduler; without it workers on this machine.")
-    ] = None,
+    scheduler: Scheduler = None,
     store: StorePath = Path("runs"),
-    workers: Annotated[
-        int | None, typer.Option(help="Workers on this machine; without it one for each core.", min=1)
-    ] = None,
+    workers: Workers = None,
 ) -> None:
     """Run a grid of streams, many at once; the same command again goes on where it stopped.
 

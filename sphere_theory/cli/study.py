@@ -1,20 +1,83 @@
-"""Commands that read what a store holds: forecast, figures."""
+"""Commands of the study: study fills a store; forecast, figures and findings read what it holds."""
 
 from __future__ import annotations
 
 import math
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from sphere_theory.cli.common import StorePath, app, result_page, stored
+from sphere_theory.cli.common import Scheduler, StorePath, Workers, app, progress, result_page, stored
 from sphere_theory.errors import RangeError
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+@app.command()
+def study(
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Shorter streams and coarser grids: minutes, not most of an hour.")
+    ] = False,
+    store: StorePath = Path("runs"),
+    scheduler: Scheduler = None,
+    workers: Workers = None,
+) -> None:
+    """Run every stream and experiment behind figures and findings; what the store has is not run again.
+
+    Example: sphere-theory study --quick --store runs
+    """
+    from sphere_theory.cluster import connected
+    from sphere_theory.streams.store import RunStore
+    from sphere_theory.study import Result, Stage, plan, run_study
+
+    errors = Console(stderr=True, highlight=False, soft_wrap=True)
+    found = plan(quick=quick)
+    errors.print(f"{len(found.tasks)} runs and {len(found.experiments)} experiments into {store}")
+    try:
+        with RunStore(store) as runs, progress(len(found)) as (bar, task):
+
+            def told(result: Result) -> None:
+                bar.update(task, advance=1, description=escape(result.what))
+                if result.error:
+                    bar.console.print(
+                        f"[red]failed:[/] {escape(f'{result.what}: {result.error}')}", soft_wrap=True
+                    )
+
+            bar.update(task, description="naming the runs")
+            open_workers = partial(connected, scheduler, workers=workers)
+            results = run_study(found, Stage(runs, open_workers, told))
+    except KeyboardInterrupt:
+        errors.print("interrupted; the same command goes on from the last checkpoints")
+        raise typer.Exit(130) from None
+    computed, failed = sum(one.computed for one in results), sum(bool(one.error) for one in results)
+    result_page().print(
+        f"{len(results)} runs and experiments: {computed} computed, "
+        f"{len(results) - computed - failed} stored before, {failed} failed"
+    )
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def findings(
+    store: StorePath = Path("runs"),
+    out: Annotated[Path, typer.Option(help="Markdown file to write.")] = Path("docs/findings.md"),
+) -> None:
+    """Write up what a store says about each question of the paper and its reviewers: numbers with intervals.
+
+    Example: sphere-theory findings --store runs --out findings.md
+    """
+    from sphere_theory.study.findings import write_findings
+
+    with stored(store) as found:
+        write_findings(found, out)
+    result_page().print(f"wrote {out}", soft_wrap=True)
 
 
 @app.command()

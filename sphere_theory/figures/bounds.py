@@ -205,30 +205,39 @@ PANELS = (
     ("K certified, every kind of inputs", "certified", None),
 )
 
+# The same for a real layer and its keys, to which the uncertified constants hardly ever apply.
+REAL_PANELS = (
+    ("K gradient, real keys", "gradient", "activations"),
+    ("K certified, real keys", "certified", "activations"),
+)
 
-def violations(rows: Records) -> Figure:
+
+def violations(rows: Records, shown: Sequence[tuple[str, str, str | None]] = PANELS) -> Figure:
     """Relative size × direction of the edits of a probe, coloured by how many violate the bound.
 
     Parameters
     ----------
     rows
         Records of `probe_bound` cells: constant, inputs, direction, size, applicable, violations, tightness.
+    shown
+        Panels, two a row: title, constant, inputs. Default `PANELS`; `REAL_PANELS` for a real layer.
 
     Returns
     -------
     Figure
-        A panel for each of `PANELS`; in each cell the worst tightness, "–" where nothing is applicable.
+        In each cell of a panel the worst tightness, "–" where nothing is applicable.
     """
-    figure, grid = panels(2, 2, width=9.0, height=7.0)
+    lines = math.ceil(len(shown) / 2)
+    figure, grid = panels(lines, 2, width=9.0, height=1.0 + 3.0 * lines)
     sizes = sorted({row["size"] for row in rows})
     directions = list(dict.fromkeys(row["direction"] for row in rows))
-    for place, (axes, (title, constant, inputs)) in enumerate(zip(grid, PANELS, strict=True)):
+    for place, (axes, (title, constant, inputs)) in enumerate(zip(grid, shown, strict=True)):
         mine = [r for r in rows if r["constant"] == constant and inputs in (None, r["inputs"])]
         image = _violation_map(axes, mine, directions, sizes)
         axes.set_title(title, loc="left", fontsize="medium")
         axes.set_xticks(range(len(sizes)), [f"{size:.0e}" for size in sizes], rotation=45, ha="right")
         axes.set_yticks(range(len(directions)), directions if place % 2 == 0 else [""] * len(directions))
-        if place >= 2:
+        if place >= 2 * lines - 2:
             axes.set_xlabel(f"relative size of the edit {RELATIVE}")
     bar = figure.colorbar(image, ax=grid, shrink=0.6, label="share of applicable trials that violate it")
     bar.outline.set_visible(False)
@@ -237,12 +246,17 @@ def violations(rows: Records) -> Figure:
     shapes = ", ".join(dict.fromkeys(f"{row['n']}×{row['d']}" for row in rows))
     caption(
         figure,
-        f"{trials:,} edits of Gaussian weights (n×d: {shapes}); numbers: worst (ΔHE/K)²/‖ΔV‖², with σ² for "
+        f"{trials:,} edits of {_weights(rows)} (n×d: {shapes}); numbers: worst (ΔHE/K)²/‖ΔV‖², with σ² for "
         "the certified constant: above 1 the bound is violated; ∞: outputs move by rounding alone; –: not "
         "applicable",
         width=150,
     )
     return figure
+
+
+def _weights(rows: Records) -> str:
+    layers = sorted({row["layer"] for row in rows if row.get("layer", -1) >= 0})
+    return f"MiniLM layer {', '.join(map(str, layers))}" if layers else "Gaussian weights"
 
 
 def _violation_map(axes: Axes, rows: Records, directions: Sequence[str], sizes: Sequence[float]) -> Any:

@@ -26,6 +26,9 @@ class Plan:
     tasks: tuple[Task, ...]
     experiments: tuple[Experiment, ...]
 
+    def __len__(self) -> int:
+        return len(self.tasks) + len(self.experiments)
+
 
 def plan(*, quick: bool = False) -> Plan:
     """Everything behind the figures and the findings.
