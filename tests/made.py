@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from sphere_theory.editing.catalog import find_editor
+from sphere_theory.editing.control import Control
 from sphere_theory.editing.sphere import Sphere
 from sphere_theory.streams.store import RunStore
 
@@ -54,6 +55,7 @@ def made_run(
     base: str = "memit-seq",
     *,
     sphere: tuple[float, float] | None = None,
+    control: str | None = None,
     seed: int = 0,
     planned: int = 1000,
     batch: int = 50,
@@ -66,7 +68,9 @@ def made_run(
 ) -> str:
     """One run; the name it got."""
     editor = find_editor(base, **settings or {})
-    if sphere is not None:
+    if sphere is not None and control is not None:
+        editor = Control(editor, control, *sphere, **options or {})
+    elif sphere is not None:
         editor = Sphere(editor, eta=sphere[0], alpha=sphere[1], **options or {})
     stream = {"source": "recorded", "prompts": "made", "order": "random", "noise": 0.0}
     config = {

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 import sphere_theory
 from sphere_theory.analysis.ablation import TURNED, settings_reached
 from sphere_theory.analysis.correlation import correlations
+from sphere_theory.analysis.front import front_gaps, front_shares
 from sphere_theory.analysis.gains import gains
 from sphere_theory.analysis.resampling import SAMPLES
-from sphere_theory.analysis.runs import LEVEL, STUDY, gather
+from sphere_theory.analysis.runs import LEVEL, PROJECTED, STUDY, gather
 from sphere_theory.analysis.warning import FALSE_ALARMS, HORIZON, alarms, approaches, verdicts
 from sphere_theory.errors import InputError
 from sphere_theory.figures import plugin, predictors, streams
@@ -199,11 +200,11 @@ def _several_editors(points: pd.DataFrame, host: str) -> pd.DataFrame:
 
 def _grids(points: pd.DataFrame, host: str) -> pd.DataFrame:
     """The study with enough pairs of η and α."""
-    found = [
-        study
-        for study in map(_seeded, _studies(points, host))
-        if len(study[["eta", "alpha"]].dropna().drop_duplicates()) >= GRID_NEEDED
-    ]
+    found = []
+    for study in map(_seeded, _studies(points, host)):
+        sphere = study[study["operator"] == PROJECTED]
+        if len(sphere[["eta", "alpha"]].drop_duplicates()) >= GRID_NEEDED:
+            found.append(study)
     return _largest(found, points)
 
 
@@ -255,7 +256,8 @@ def _maps(study: Study) -> Figure:
 
 
 def _front(study: Study) -> Figure:
-    return plugin.front(settings_reached(study.points), study.about)
+    shares = front_shares(front_gaps(study.points), samples=study.samples)
+    return plugin.front(settings_reached(study.points), study.about, shares)
 
 
 def _stress(study: Study) -> Figure:
