@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import sphere_theory
 from sphere_theory.analysis.ablation import TURNED, settings_reached
 from sphere_theory.analysis.correlation import correlations
+from sphere_theory.analysis.forecast import FOLDS, WINDOW, openings, out_of_sample, scores, usable
 from sphere_theory.analysis.front import front_gaps, front_shares
 from sphere_theory.analysis.gains import gains
 from sphere_theory.analysis.resampling import SAMPLES
@@ -18,6 +19,7 @@ from sphere_theory.analysis.runs import LEVEL, PROJECTED, STUDY, gather
 from sphere_theory.analysis.warning import FALSE_ALARMS, HORIZON, alarms, approaches, verdicts
 from sphere_theory.errors import InputError
 from sphere_theory.figures import plugin, predictors, streams
+from sphere_theory.figures.forecast import forecast_panels
 from sphere_theory.figures.style import save, theme
 from sphere_theory.records import source_hash
 
@@ -198,6 +200,15 @@ def _several_editors(points: pd.DataFrame, host: str) -> pd.DataFrame:
     return chosen if chosen["base"].nunique() >= 2 else points.iloc[:0]
 
 
+def _forecast(points: pd.DataFrame, host: str) -> pd.DataFrame:
+    """Courses of several editors, enough of them to fit on where an editor or a seed is left out."""
+    chosen = _several_editors(points, host)
+    if not len(chosen):
+        return chosen
+    runs = usable(openings(chosen))
+    return points.iloc[:0] if any(out_of_sample(runs, by=fold).empty for fold in FOLDS) else chosen
+
+
 def _grids(points: pd.DataFrame, host: str) -> pd.DataFrame:
     """The study with enough pairs of η and α."""
     found = []
@@ -264,6 +275,14 @@ def _stress(study: Study) -> Figure:
     return streams.stress(study.points)
 
 
+def _collapse_forecasts(study: Study) -> Figure:
+    runs = usable(openings(study.points))
+    found = {fold: out_of_sample(runs, by=fold) for fold in FOLDS}
+    scored = {fold: scores(table, samples=study.samples) for fold, table in found.items()}
+    about = f"{study.about}. Seen: the first {WINDOW:.0%} of each run"
+    return forecast_panels(found, scored, about)
+
+
 _COURSE = f"streams with {POINTS_NEEDED} or more points on {SEEDS_NEEDED} or more seeds"
 
 # Name: what chooses a host's runs (none if they do not do), what draws them, and what it needs in words.
@@ -274,5 +293,6 @@ FIGURES: Mapping[str, tuple[Callable[[pd.DataFrame, str], pd.DataFrame], Callabl
     "gains": (_paired, _gains, f"{_COURSE}, with and without SPHERE"),
     "ablation": (_grids, _maps, f"{GRID_NEEDED} or more pairs of η and α on {SEEDS_NEEDED} or more seeds"),
     "front": (_fronts, _front, "as ablation, and base editors with another ridge"),
+    "forecast": (_forecast, _collapse_forecasts, f"{_COURSE}, of two or more editors that collapse later"),
     "stress": (_audited, _stress, f"{_COURSE}, with audits and certificates"),
 }

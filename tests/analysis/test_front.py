@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -74,7 +75,7 @@ points = st.tuples(st.floats(0, 1), st.floats(0, 1))
 def test_the_gap_is_the_least_lead_over_any_point_of_the_line(point, curve) -> None:
     point, curve = np.array(point), np.array(curve)
     t = np.linspace(0, 1, 401)[:, None]
-    dense = np.concatenate([(1 - t) * a + t * b for a, b in zip(curve[:-1], curve[1:], strict=True)])
+    dense = np.concatenate([(1 - t) * a + t * b for a, b in pairwise(curve)])
     literal = (point - dense).max(axis=1).min()
     longest = np.abs(np.diff(curve, axis=0)).max()
     assert literal - longest / 400 - 1e-12 <= front_gap(point, curve) <= literal + 1e-12
