@@ -16,7 +16,9 @@ UNIFORM = 1000.0
 N, D = 16, 24
 
 
-def made_row(edits: int, *, collapse: float, size: float, energy: float = 0.01) -> dict[str, Any]:
+def made_row(
+    edits: int, *, collapse: float, size: float, energy: float = 0.01, step: float = 0.1
+) -> dict[str, Any]:
     """Metrics fall through 0.5 at `collapse`; the edit grows as `size`·√edits, HE as `energy`·edits."""
     shift = energy * edits
     gap = 1 - edits / collapse
@@ -26,7 +28,7 @@ def made_row(edits: int, *, collapse: float, size: float, energy: float = 0.01) 
         "energy": UNIFORM + shift,
         "energy_uniform": 1 + shift / UNIFORM,
         "energy_change": shift,
-        "step_norm": 0.1,
+        "step_norm": step,
         "edit_norm": size * math.sqrt(edits),
         "row_norm_growth": size * edits / 1000,
         "condition": 10 + edits * size,

@@ -75,9 +75,21 @@ def last_points(points: pd.DataFrame) -> pd.DataFrame:
         variant or operator or (PLAIN if (base, settings) in own else TURNED)
         for base, settings, operator, variant in facts
     ]
-    return last.assign(kind=kinds, strength=last["settings"].map(_strength))
+    return last.assign(kind=kinds, strength=last["settings"].map(strength_of))
 
 
-def _strength(settings: str) -> float:
+def strength_of(settings: str) -> float:
+    """λ or L2 of an editor.
+
+    Parameters
+    ----------
+    settings
+        Its hyperparameters, JSON.
+
+    Returns
+    -------
+    float
+        NaN if it has neither.
+    """
     known = json.loads(settings)
     return float(next((known[name] for name in STRENGTHS if name in known), float("nan")))

@@ -76,7 +76,7 @@ def forecast_panels(
         figure,
         f"{about}. {sizes}. Every forecast is by a model fitted on runs of other editors, or of other seeds. "
         f"Bars: {CONFIDENCE:.0%} intervals of the forecast. Filled: with SPHERE. Triangles: runs that held "
-        "to their end, drawn there: right if at or above the diagonal. Last column (in bold, the models drawn): "
+        "to their end, drawn there: right if at or above the diagonal. Last column (bold: the models drawn): "
         "factor by which a forecast is too early or too late, 95% intervals from resampling runs, and the "
         f"share of collapses inside the {CONFIDENCE:.0%} interval.",
         width=230,

@@ -16,10 +16,12 @@ from sphere_theory.analysis.front import front_gaps, front_shares
 from sphere_theory.analysis.gains import gains
 from sphere_theory.analysis.resampling import SAMPLES
 from sphere_theory.analysis.runs import LEVEL, PROJECTED, STUDY, gather
+from sphere_theory.analysis.smallness import ends_of_smallness, step_exponents
 from sphere_theory.analysis.warning import FALSE_ALARMS, HORIZON, alarms, approaches, verdicts
 from sphere_theory.errors import InputError
 from sphere_theory.figures import plugin, predictors, streams
 from sphere_theory.figures.forecast import forecast_panels
+from sphere_theory.figures.smallness import step_size_map
 from sphere_theory.figures.style import save, theme
 from sphere_theory.records import source_hash
 
@@ -33,6 +35,9 @@ QUICK_SAMPLES = 200
 
 # A stream with fewer points has no course to speak of; fewer seeds have no spread.
 POINTS_NEEDED, SEEDS_NEEDED, GRID_NEEDED = 8, 3, 6
+
+# Settings of one editor, so that its steps differ in size.
+STEPS_NEEDED = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -232,6 +237,24 @@ def _audited(points: pd.DataFrame, host: str) -> pd.DataFrame:
     return _longest(_courses(points.dropna(subset=["total_certified", "path_bound"]), host))
 
 
+def _step_sizes(points: pd.DataFrame, host: str) -> pd.DataFrame:
+    """Long audited runs of editors of several strengths, alone and with SPHERE as in the paper."""
+    own = points[points["host"] == host]
+    if "total_certified" not in own:
+        return points.iloc[:0]
+    own = own.dropna(subset=["total_certified", "path_bound"])
+    own = own[(own["editor"] == own["base"]) | (own["editor"] == own["base"] + " + SPHERE")]
+    found = []
+    for _, same in own.groupby("batch_size", sort=False):
+        # Runs of 50,000 edits beside those of 100,000.
+        seeded = same[same["planned"] >= same["planned"].max() / 2]
+        seeds = seeded.groupby(["base", "settings", "editor", "planned"])["seed"].transform("nunique")
+        seeded = seeded[seeds >= SEEDS_NEEDED]
+        if len(seeded) and seeded.groupby("base")["settings"].nunique().max() >= STEPS_NEEDED:
+            found.append(seeded)
+    return _largest(found, points)
+
+
 def _longest(study: pd.DataFrame) -> pd.DataFrame:
     return study[study["planned"] == study["planned"].max()]
 
@@ -283,6 +306,11 @@ def _collapse_forecasts(study: Study) -> Figure:
     return forecast_panels(found, scored, about)
 
 
+def _stress_steps(study: Study) -> Figure:
+    ends = ends_of_smallness(study.points)
+    return step_size_map(ends, step_exponents(ends, samples=study.samples), study.about)
+
+
 _COURSE = f"streams with {POINTS_NEEDED} or more points on {SEEDS_NEEDED} or more seeds"
 
 # Name: what chooses a host's runs (none if they do not do), what draws them, and what it needs in words.
@@ -295,4 +323,10 @@ FIGURES: Mapping[str, tuple[Callable[[pd.DataFrame, str], pd.DataFrame], Callabl
     "front": (_fronts, _front, "as ablation, and base editors with another ridge"),
     "forecast": (_forecast, _collapse_forecasts, f"{_COURSE}, of two or more editors that collapse later"),
     "stress": (_audited, _stress, f"{_COURSE}, with audits and certificates"),
+    "stress-steps": (
+        _step_sizes,
+        _stress_steps,
+        f"streams with audits and certificates of an editor with {STEPS_NEEDED} or more λ, each on "
+        f"{SEEDS_NEEDED} or more seeds",
+    ),
 }
