@@ -13,6 +13,7 @@ edit; P = I − αUUᵀ SPHERE's operator on its right.
 from sphere_theory.analysis.probe import probe_bound
 from sphere_theory.bound import BoundAudit, BoundCheck, audit_bound, bound_constant
 from sphere_theory.editing.alphaedit import AlphaEdit
+from sphere_theory.editing.control import Control
 from sphere_theory.editing.emmet import Emmet
 from sphere_theory.editing.encore import Encore
 from sphere_theory.editing.evoedit import EvoEdit
@@ -63,6 +64,7 @@ __all__ = [
     "AlphaEdit",
     "BoundAudit",
     "BoundCheck",
+    "Control",
     "EditBatch",
     "EditStream",
     "Editor",

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from sphere_theory.editing.catalog import find_editor
+from sphere_theory.editing.control import Control
 from sphere_theory.editing.sphere import Sphere
 from sphere_theory.streams.store import RunStore
 
@@ -15,7 +16,9 @@ UNIFORM = 1000.0
 N, D = 16, 24
 
 
-def made_row(edits: int, *, collapse: float, size: float, energy: float = 0.01) -> dict[str, Any]:
+def made_row(
+    edits: int, *, collapse: float, size: float, energy: float = 0.01, step: float = 0.1
+) -> dict[str, Any]:
     """Metrics fall through 0.5 at `collapse`; the edit grows as `size`·√edits, HE as `energy`·edits."""
     shift = energy * edits
     gap = 1 - edits / collapse
@@ -25,7 +28,7 @@ def made_row(edits: int, *, collapse: float, size: float, energy: float = 0.01) 
         "energy": UNIFORM + shift,
         "energy_uniform": 1 + shift / UNIFORM,
         "energy_change": shift,
-        "step_norm": 0.1,
+        "step_norm": step,
         "edit_norm": size * math.sqrt(edits),
         "row_norm_growth": size * edits / 1000,
         "condition": 10 + edits * size,
@@ -54,6 +57,7 @@ def made_run(
     base: str = "memit-seq",
     *,
     sphere: tuple[float, float] | None = None,
+    control: str | None = None,
     seed: int = 0,
     planned: int = 1000,
     batch: int = 50,
@@ -66,7 +70,9 @@ def made_run(
 ) -> str:
     """One run; the name it got."""
     editor = find_editor(base, **settings or {})
-    if sphere is not None:
+    if sphere is not None and control is not None:
+        editor = Control(editor, control, *sphere, **options or {})
+    elif sphere is not None:
         editor = Sphere(editor, eta=sphere[0], alpha=sphere[1], **options or {})
     stream = {"source": "recorded", "prompts": "made", "order": "random", "noise": 0.0}
     config = {

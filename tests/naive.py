@@ -382,6 +382,43 @@ def sphere_edits(W, C, batches, ridge, projector, remembers=False, current=False
     return _stream(W, batches, step)
 
 
+def control_edits(W, C, batches, ridge, operator):
+    """MEMIT with each ΔW changed by a control: a function of ΔW and the pretrained weights."""
+    start = W
+
+    def step(W, K, V):
+        return operator(memit_edits(W, C, [(K, V)], ridge)[0] - W, start)
+
+    return _stream(W, batches, step)
+
+
+def shrunk(delta, W, eta, alpha):
+    """ΔW with the norm that the paper's P would leave it."""
+    before = np.linalg.norm(delta)
+    after = np.linalg.norm(delta @ paper_projector(W, eta, alpha))
+    return delta * (after / before) if before else delta
+
+
+def _paper_rank(W, eta):
+    values = np.linalg.eigvalsh(W.T @ W)[::-1]
+    return int(np.argmax(np.cumsum(values) / values.sum() >= eta)) + 1
+
+
+def off_random_space(delta, W, eta, alpha, seed):
+    """ΔW(I − αQQᵀ), Q from as many Gaussian columns as the paper's rank."""
+    generator = torch.Generator().manual_seed(seed)
+    shape = (W.shape[1], _paper_rank(W, eta))
+    columns = torch.randn(shape, generator=generator, dtype=torch.float64).numpy()
+    return delta @ (np.eye(W.shape[1]) - alpha * span(columns))
+
+
+def off_bottom_space(delta, W, eta, alpha):
+    """ΔW(I − αBBᵀ), B the least right singular vectors of W."""
+    r = _paper_rank(W, eta)
+    B = np.linalg.svd(W, full_matrices=False)[2][-r:].T
+    return delta @ (np.eye(W.shape[1]) - alpha * B @ B.T)
+
+
 def compensated_edits(W, A, batches, P):
     """SPHERE with the d×d error carried on: the weights, and the total before the last projection."""
     error, before = np.zeros((len(W), len(A))), []

@@ -18,6 +18,7 @@ ALL = [
     "AlphaEdit",
     "BoundAudit",
     "BoundCheck",
+    "Control",
     "EditBatch",
     "EditStream",
     "Editor",

@@ -18,6 +18,7 @@ from naive import check_refused, orthonormal, structured
 import sphere_theory
 from sphere_theory import (
     AlphaEdit,
+    Control,
     EditBatch,
     Emmet,
     Encore,
@@ -394,6 +395,8 @@ HYPERPARAMETERS = [
     (Nas, "norm", _OPEN),
     (Sphere, "eta", _SHARE),
     (Sphere, "alpha", "a number in [0, 2]"),
+    (Control, "eta", _SHARE),
+    (Control, "alpha", "a number in [0, 2]"),
 ]
 OUTSIDE = {_OPEN: [0, -1e-300], _CLOSED: [-1e-300], _SHARE: [0, 1.0000001], "a number in [0, 2]": [2.0000001]}
 REALS += [
@@ -446,6 +449,7 @@ COUNTS = [
     (Door("Measures", "every", lambda x: Measures(every=x)), 1, None),
     (Door("Measures", "candidates", lambda x: Measures(candidates=x)), 2, None),
     (Door("Measures", "preserved_candidates", lambda x: Measures(preserved_candidates=x)), 2, None),
+    (Door("Control", "seed", lambda x: Control(seed=x)), 0, 2**63 - 1),
     (Door("Measures", "seed", lambda x: Measures(seed=x)), 0, 2**63 - 1),
     (Door("run_stream", "batch", lambda x: edited(batch=x)), 1, None),
 ]
@@ -481,6 +485,7 @@ NAMES = [
     (Door("Sphere", "basis", lambda x: Sphere(basis=x)), "'pretrained', 'current'"),
     (Door("Sphere", "rows", lambda x: Sphere(rows=x)), "'raw', 'unit'"),
     (Door("Sphere", "rank_rule", lambda x: Sphere(rank_rule=x)), "'paper', 'released'"),
+    (Door("Control", "kind", lambda x: Control(kind=x)), "'shrink', 'random', 'bottom'"),
     (
         Door("BoundAudit", "kind", lambda x: audit_bound(W, EDIT).check(x)),
         "'gradient', 'triangle', 'certified'",
@@ -511,7 +516,7 @@ def test_not_a_space_or_projector(door: Door, value: object) -> None:
     assert isinstance(caught.value, ValueError)
 
 
-WRAPPERS = [Door(kind.__name__, "editor", kind) for kind in (Rect, Prune, Revive, Nas, Sphere)]
+WRAPPERS = [Door(kind.__name__, "editor", kind) for kind in (Rect, Prune, Revive, Nas, Sphere, Control)]
 
 
 @pytest.mark.parametrize("value", [None, 3, "memit", Memit, W], ids=brief)

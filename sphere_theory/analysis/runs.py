@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 from sphere_theory.arrays import as_real
 from sphere_theory.editing.alphaedit import AlphaEdit
 from sphere_theory.editing.catalog import EDITORS
+from sphere_theory.editing.control import KINDS, Control
+from sphere_theory.editing.sphere import Sphere
 from sphere_theory.errors import InputError
 
 if TYPE_CHECKING:
@@ -43,6 +45,10 @@ PREDICTORS: Mapping[str, str] = {
 # What makes runs comparable: they differ in the editor, its settings and the seed alone.
 STUDY = ("host", "batch_size", "planned")
 
+# What may stand around a base editor, by name: SPHERE, or a control of it.
+PROJECTED = "SPHERE"
+OPERATORS = ("", PROJECTED, *KINDS.values())
+
 # SPHERE's other options, and the values that need no mention.
 _USUAL = {
     "basis": "pretrained",
@@ -64,10 +70,11 @@ def gather(store: RunStore) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Runs in the order of the editors' catalog, without SPHERE first, by seed. Columns of `facts`, of
-        `Measures`, and the predictors: energy_level = |ΔHE| and energy_step = its change over the newest
-        batch, both over the uniform expectation; rank_left = max(0, 1 − k/d) for k facts in force, the share
-        of input directions that no edited key needs yet.
+        Runs in the order of the editors' catalog, without SPHERE first, then with it, then with its controls,
+        by seed. Columns of `facts`, of `Measures`, and the predictors: energy_level = |ΔHE| and
+        energy_step = its change over the newest batch, both over the uniform expectation;
+        rank_left = max(0, 1 − k/d) for k facts in force, the share of input directions that no edited key
+        needs yet.
 
     Raises
     ------
@@ -83,10 +90,11 @@ def gather(store: RunStore) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def _place(info: RunInfo) -> tuple[int, bool, int, str]:
+def _place(info: RunInfo) -> tuple[int, int, int, str]:
     """An order that does not depend on when runs were made."""
     known = facts(info)
-    return list(EDITORS).index(known["base"]), known["eta"] > 0, known["seed"], info.id
+    around = OPERATORS.index(known["operator"])
+    return list(EDITORS).index(known["base"]), around, known["seed"], info.id
 
 
 def _points(store: RunStore, info: RunInfo) -> pd.DataFrame:
@@ -114,24 +122,26 @@ def facts(info: RunInfo) -> dict[str, Any]:
     Returns
     -------
     dict
-        run, host, base (the editor that SPHERE wraps, or the editor itself), settings (its hyperparameters,
-        JSON), eta and alpha (NaN without SPHERE), variant (SPHERE's other options in words), editor (base,
-        with "+ SPHERE"), seed, batch, planned (edits of the whole stream), status.
+        run, host, base (the editor that SPHERE or a control wraps, or the editor itself), settings (its
+        hyperparameters, JSON), operator (one of `OPERATORS`), eta and alpha (NaN without operator), variant
+        (SPHERE's other options in words), editor (base, with "+ SPHERE" or "+ random subspace"), seed, batch,
+        planned (edits of the whole stream), status.
     """
     config, stream = info.config, info.config["stream"]
     record = config["editor"]
-    projected = record["name"] == "sphere"
-    base = record["editor"] if projected else record
-    variant = _variant(record) if projected else ""
+    operator = _operator(record)
+    base = record["editor"] if operator else record
+    variant = _variant(record) if operator == PROJECTED else ""
     return {
         "run": info.id,
         "host": _host(config),
         "base": base["name"],
         "settings": json.dumps({key: value for key, value in base.items() if key != "name"}, sort_keys=True),
-        "eta": record["eta"] if projected else math.nan,
-        "alpha": record["alpha"] if projected else math.nan,
+        "operator": operator,
+        "eta": record["eta"] if operator else math.nan,
+        "alpha": record["alpha"] if operator else math.nan,
         "variant": variant,
-        "editor": _label(base["name"], record, variant) if projected else base["name"],
+        "editor": _label(base["name"], record, operator, variant) if operator else base["name"],
         "seed": stream["seed"],
         "batch_size": config["batch"],
         "planned": stream["edits"],
@@ -147,16 +157,22 @@ def _host(config: Mapping[str, Any]) -> str:
     return f"{weights}{source} keys, {spectrum}{stream['order']} order, {n}×{d}"
 
 
+def _operator(record: Mapping[str, Any]) -> str:
+    if record["name"] == Control.name:
+        return KINDS[record["kind"]]
+    return PROJECTED if record["name"] == Sphere.name else ""
+
+
 def _variant(record: Mapping[str, Any]) -> str:
     return ", ".join(f"{key}={record[key]}" for key, usual in _USUAL.items() if record.get(key) != usual)
 
 
-def _label(base: str, record: Mapping[str, Any], variant: str) -> str:
+def _label(base: str, record: Mapping[str, Any], operator: str, variant: str) -> str:
     """The paper's settings need no mention."""
     own = (record["eta"], record["alpha"]) != (0.5, paper_alpha(base))
     inside = [f"η={record['eta']:g}, α={record['alpha']:g}"] if own else []
     inside += [variant] if variant else []
-    return f"{base} + SPHERE" + (f" ({', '.join(inside)})" if inside else "")
+    return f"{base} + {operator}" + (f" ({', '.join(inside)})" if inside else "")
 
 
 def paper_alpha(base: str) -> float:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sphere_theory.editing.alphaedit import AlphaEdit
+from sphere_theory.editing.control import Control
 from sphere_theory.editing.emmet import Emmet
 from sphere_theory.editing.encore import Encore
 from sphere_theory.editing.evoedit import EvoEdit
@@ -40,6 +41,7 @@ _CLASSES: tuple[type[Editor], ...] = (
     Mose,
     MoseRight,
     Sphere,
+    Control,
 )
 
 EDITORS: dict[str, type[Editor]] = {editor.name: editor for editor in _CLASSES}

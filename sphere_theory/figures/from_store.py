@@ -11,12 +11,17 @@ from typing import TYPE_CHECKING
 import sphere_theory
 from sphere_theory.analysis.ablation import TURNED, settings_reached
 from sphere_theory.analysis.correlation import correlations
+from sphere_theory.analysis.forecast import FOLDS, WINDOW, openings, out_of_sample, scores, usable
+from sphere_theory.analysis.front import front_gaps, front_shares
 from sphere_theory.analysis.gains import gains
 from sphere_theory.analysis.resampling import SAMPLES
-from sphere_theory.analysis.runs import LEVEL, STUDY, gather
+from sphere_theory.analysis.runs import LEVEL, PROJECTED, STUDY, gather
+from sphere_theory.analysis.smallness import ends_of_smallness, step_exponents
 from sphere_theory.analysis.warning import FALSE_ALARMS, HORIZON, alarms, approaches, verdicts
 from sphere_theory.errors import InputError
 from sphere_theory.figures import plugin, predictors, streams
+from sphere_theory.figures.forecast import forecast_panels
+from sphere_theory.figures.smallness import step_size_map
 from sphere_theory.figures.style import save, theme
 from sphere_theory.records import source_hash
 
@@ -30,6 +35,9 @@ QUICK_SAMPLES = 200
 
 # A stream with fewer points has no course to speak of; fewer seeds have no spread.
 POINTS_NEEDED, SEEDS_NEEDED, GRID_NEEDED = 8, 3, 6
+
+# Settings of one editor, so that its steps differ in size.
+STEPS_NEEDED = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,13 +205,22 @@ def _several_editors(points: pd.DataFrame, host: str) -> pd.DataFrame:
     return chosen if chosen["base"].nunique() >= 2 else points.iloc[:0]
 
 
+def _forecast(points: pd.DataFrame, host: str) -> pd.DataFrame:
+    """Courses of several editors, enough of them to fit on where an editor or a seed is left out."""
+    chosen = _several_editors(points, host)
+    if not len(chosen):
+        return chosen
+    runs = usable(openings(chosen))
+    return points.iloc[:0] if any(out_of_sample(runs, by=fold).empty for fold in FOLDS) else chosen
+
+
 def _grids(points: pd.DataFrame, host: str) -> pd.DataFrame:
     """The study with enough pairs of η and α."""
-    found = [
-        study
-        for study in map(_seeded, _studies(points, host))
-        if len(study[["eta", "alpha"]].dropna().drop_duplicates()) >= GRID_NEEDED
-    ]
+    found = []
+    for study in map(_seeded, _studies(points, host)):
+        sphere = study[study["operator"] == PROJECTED]
+        if len(sphere[["eta", "alpha"]].drop_duplicates()) >= GRID_NEEDED:
+            found.append(study)
     return _largest(found, points)
 
 
@@ -218,6 +235,24 @@ def _audited(points: pd.DataFrame, host: str) -> pd.DataFrame:
     if "total_certified" not in points:
         return points.iloc[:0]
     return _longest(_courses(points.dropna(subset=["total_certified", "path_bound"]), host))
+
+
+def _step_sizes(points: pd.DataFrame, host: str) -> pd.DataFrame:
+    """Long audited runs of editors of several strengths, alone and with SPHERE as in the paper."""
+    own = points[points["host"] == host]
+    if "total_certified" not in own:
+        return points.iloc[:0]
+    own = own.dropna(subset=["total_certified", "path_bound"])
+    own = own[(own["editor"] == own["base"]) | (own["editor"] == own["base"] + " + SPHERE")]
+    found = []
+    for _, same in own.groupby("batch_size", sort=False):
+        # Runs of 50,000 edits beside those of 100,000.
+        seeded = same[same["planned"] >= same["planned"].max() / 2]
+        seeds = seeded.groupby(["base", "settings", "editor", "planned"])["seed"].transform("nunique")
+        seeded = seeded[seeds >= SEEDS_NEEDED]
+        if len(seeded) and seeded.groupby("base")["settings"].nunique().max() >= STEPS_NEEDED:
+            found.append(seeded)
+    return _largest(found, points)
 
 
 def _longest(study: pd.DataFrame) -> pd.DataFrame:
@@ -255,11 +290,25 @@ def _maps(study: Study) -> Figure:
 
 
 def _front(study: Study) -> Figure:
-    return plugin.front(settings_reached(study.points), study.about)
+    shares = front_shares(front_gaps(study.points), samples=study.samples)
+    return plugin.front(settings_reached(study.points), study.about, shares)
 
 
 def _stress(study: Study) -> Figure:
     return streams.stress(study.points)
+
+
+def _collapse_forecasts(study: Study) -> Figure:
+    runs = usable(openings(study.points))
+    found = {fold: out_of_sample(runs, by=fold) for fold in FOLDS}
+    scored = {fold: scores(table, samples=study.samples) for fold, table in found.items()}
+    about = f"{study.about}. Seen: the first {WINDOW:.0%} of each run"
+    return forecast_panels(found, scored, about)
+
+
+def _stress_steps(study: Study) -> Figure:
+    ends = ends_of_smallness(study.points)
+    return step_size_map(ends, step_exponents(ends, samples=study.samples), study.about)
 
 
 _COURSE = f"streams with {POINTS_NEEDED} or more points on {SEEDS_NEEDED} or more seeds"
@@ -272,5 +321,12 @@ FIGURES: Mapping[str, tuple[Callable[[pd.DataFrame, str], pd.DataFrame], Callabl
     "gains": (_paired, _gains, f"{_COURSE}, with and without SPHERE"),
     "ablation": (_grids, _maps, f"{GRID_NEEDED} or more pairs of η and α on {SEEDS_NEEDED} or more seeds"),
     "front": (_fronts, _front, "as ablation, and base editors with another ridge"),
+    "forecast": (_forecast, _collapse_forecasts, f"{_COURSE}, of two or more editors that collapse later"),
     "stress": (_audited, _stress, f"{_COURSE}, with audits and certificates"),
+    "stress-steps": (
+        _step_sizes,
+        _stress_steps,
+        f"streams with audits and certificates of an editor with {STEPS_NEEDED} or more λ, each on "
+        f"{SEEDS_NEEDED} or more seeds",
+    ),
 }

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sphere_theory.analysis.ablation import PLAIN, PROJECTED, TURNED
+from sphere_theory.analysis.ablation import CONTROLS, PLAIN, TURNED
+from sphere_theory.analysis.front import BEYOND, DOMINATED, OFF
 from sphere_theory.analysis.gains import QUOTED
-from sphere_theory.analysis.runs import METRICS
+from sphere_theory.analysis.runs import METRICS, PROJECTED
 from sphere_theory.figures.style import COLOURS, caption, panels
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -186,7 +186,12 @@ def _heat_map(axes: Axes, table: pd.DataFrame, colours: str, top: float) -> None
                 axes.text(x, y, _short(value), ha="center", va="center", fontsize="x-small", color=colour)
 
 
-def front(found: pd.DataFrame, about: str) -> Figure:
+# How the controls are marked on the front; variants of SPHERE are triangles in the colours that are left.
+CONTROL_MARKS = dict(zip(CONTROLS, (("s", COLOURS[4]), ("D", COLOURS[3]), ("v", COLOURS[5])), strict=True))
+VARIANT_COLOURS = (COLOURS[2], "black")
+
+
+def front(found: pd.DataFrame, about: str, shares: pd.DataFrame | None = None) -> Figure:
     """Efficacy against specificity of every setting: SPHERE's, and the controls'.
 
     Parameters
@@ -195,31 +200,60 @@ def front(found: pd.DataFrame, about: str) -> Figure:
         As `settings_reached` returns them.
     about
         Host and sample sizes, for the caption.
+    shares
+        As `front_shares` returns them; None: not drawn.
 
     Returns
     -------
     Figure
         A panel a base editor: its own ridge turned as a line, SPHERE's points darker with α, variants of
-        SPHERE as triangles, the base editor alone as a star.
+        SPHERE as triangles, its controls hollow, the base editor alone as a star; below, the share of
+        each kind's settings that no ridge reaches.
     """
     bases = list(dict.fromkeys(found[found["kind"] == PROJECTED]["base"]))
-    figure, grid = panels(1, len(bases), width=2.8 + 3.0 * len(bases), height=4.4)
-    for axes, base in zip(grid, bases, strict=True):
-        _front(axes, found[found["base"] == base])
+    rows = 1 if shares is None else 2
+    figure, cells = panels(rows, len(bases), width=1.0 + 4.6 * len(bases), height=2.4 + 2.2 * rows)
+    for axes, base in zip(cells, bases, strict=False):
+        own = found[found["base"] == base]
+        _front(axes, own)
         axes.set_title(base, loc="left", fontsize="medium")
         axes.set_xlabel("specificity")
         axes.spines[["top", "right"]].set_visible(False)
-    grid[0].set_ylabel("efficacy")
-    handles, labels = _once(grid)
-    figure.legend(handles, labels, loc="outside right upper", frameon=False, fontsize="small")
+        _label_kinds(axes, own)
+    cells[0].set_ylabel("efficacy")
     figure.suptitle("Efficacy and specificity that settings reach", x=0.02, ha="left", fontsize="large")
-    caption(
-        figure,
-        f"{about}. Means over seeds at the last edit; bars: 95% intervals (Student's t). The line joins "
-        "values of the base editor's own ridge (λ, or AlphaEdit's L2), written beside.",
-        width=int(45 * len(bases)),
+    text = (
+        f"{about}. Means over seeds at the last edit; bars: 95% intervals (Student's t). SPHERE's marks "
+        "darken with α. The line joins values of the base editor's own ridge (λ, or AlphaEdit's L2), written "
+        "beside."
     )
+    if shares is not None:
+        drawn = set(shares["kind"])
+        kinds = [kind for kind in (PROJECTED, *_variants(shares["kind"]), *CONTROLS) if kind in drawn]
+        for axes, base in zip(cells[len(bases) :], bases, strict=True):
+            _shares(axes, shares[shares["base"] == base], kinds, named=base == bases[0])
+        text += (
+            " Below: share of a kind's settings that are beyond the line, no point of which is as good in "
+            "both measures, by more than the 95% interval over seeds; bars: seeds resampled. In brackets: "
+            "those beyond it however it bends between two λ. Behind: some point is better in both. Left out: "
+            "settings better than the line where it is best at its last λ."
+        )
+    caption(figure, text, width=int(17 * figure.get_figwidth()))
     return figure
+
+
+def _style(kind: str, others: Sequence[str]) -> tuple[str, str]:
+    """Marker and colour of a kind; `others` are the variants of SPHERE that are drawn."""
+    known = {PROJECTED: ("o", COLOURS[1]), PLAIN: ("*", COLOURS[0]), TURNED: (".", "0.5"), **CONTROL_MARKS}
+    return known.get(kind) or ("^", VARIANT_COLOURS[others.index(kind) % len(VARIANT_COLOURS)])
+
+
+def _variants(kinds: Iterable[str]) -> list[str]:
+    return [kind for kind in dict.fromkeys(kinds) if kind not in (PROJECTED, PLAIN, TURNED, *CONTROLS)]
+
+
+def _called(kind: str, others: Sequence[str]) -> str:
+    return f"SPHERE, {kind}" if kind in others else kind
 
 
 def _front(axes: Axes, rows: pd.DataFrame) -> None:
@@ -230,8 +264,10 @@ def _front(axes: Axes, rows: pd.DataFrame) -> None:
         color="0.5",
         marker=".",
         linewidth=1,
-        label="own ridge turned",
+        label=TURNED,
+        zorder=3,
     )
+    axes.margins(x=0.12)
     named: list[tuple[float, float]] = []
     for strength, x, y in zip(turned["strength"], turned["specificity"], turned["efficacy"], strict=True):
         # Where points crowd, the first has its value.
@@ -241,18 +277,20 @@ def _front(axes: Axes, rows: pd.DataFrame) -> None:
         axes.annotate(
             f"{strength:g}", (x, y), (3, 4), textcoords="offset points", fontsize="xx-small", color="0.4"
         )
+    others = _variants(rows["kind"])
+    for kind in (*CONTROLS, *others):
+        marker, colour = _style(kind, others)
+        own = rows[rows["kind"] == kind]
+        hollow = {"markerfacecolor": "none"} if kind in CONTROLS else {}
+        if len(own):
+            _scatter(axes, own, marker=marker, color=colour, label=_called(kind, others), **hollow)
     sphere = rows[rows["kind"] == PROJECTED]
     for alpha, own in sphere.groupby("alpha"):
         share = float((alpha - sphere["alpha"].min()) / max(1e-9, np.ptp(sphere["alpha"])))
         _scatter(
             axes, own, marker="o", color=COLOURS[1], alpha=0.35 + 0.65 * share, label=f"SPHERE, α = {alpha:g}"
         )
-    others = rows[~rows["kind"].isin([TURNED, PLAIN, PROJECTED])]
-    for (kind, own), colour in zip(others.groupby("kind", sort=False), COLOURS[2:], strict=False):
-        _scatter(axes, own, marker="^", color=colour, label=f"SPHERE, {kind}")
-    _scatter(
-        axes, rows[rows["kind"] == PLAIN], marker="*", color=COLOURS[0], label="base editor", markersize=11
-    )
+    _scatter(axes, rows[rows["kind"] == PLAIN], marker="*", color=COLOURS[0], label=PLAIN, markersize=11)
 
 
 def _scatter(axes: Axes, rows: pd.DataFrame, **style: object) -> None:
@@ -269,11 +307,58 @@ def _scatter(axes: Axes, rows: pd.DataFrame, **style: object) -> None:
     axes.plot(rows["specificity"], rows["efficacy"], linestyle="none", **{"markersize": 5, **style})  # type: ignore[arg-type]
 
 
-def _once(grid: Sequence[Axes]) -> tuple[list[Artist], list[str]]:
-    """Handles and labels of all panels, each label once."""
-    found = {
-        label: handle
-        for axes in grid
-        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
-    }
-    return list(found.values()), list(found)
+# Least distance of two labels beside a panel, in its height.
+_APART = 0.085
+
+
+def _label_kinds(axes: Axes, rows: pd.DataFrame) -> None:
+    """Name each kind to the right of its most specific setting, in its colour."""
+    others = _variants(rows["kind"])
+    tops = rows.loc[rows.groupby("kind", sort=False)["specificity"].idxmax()].sort_values("efficacy")
+    bottom, top = axes.get_ylim()
+    wanted = ((tops["efficacy"] - bottom) / (top - bottom)).to_numpy()
+    heights = wanted.clip(0, 1)
+    for k in range(1, len(heights)):
+        heights[k] = max(heights[k], heights[k - 1] + _APART)
+    heights -= max(0.0, heights[-1] - 1)
+    for k in reversed(range(len(heights) - 1)):
+        heights[k] = min(heights[k], heights[k + 1] - _APART)
+    for height, (_, row) in zip(heights, tops.iterrows(), strict=True):
+        colour = _style(row["kind"], others)[1]
+        axes.annotate(
+            _called(row["kind"], others),
+            (row["specificity"], row["efficacy"]),
+            xytext=(1.04, height),
+            textcoords="axes fraction",
+            color=colour,
+            va="center",
+            fontsize="small",
+            annotation_clip=False,
+            arrowprops={"arrowstyle": "-", "color": colour, "lw": 0.5, "alpha": 0.6, "relpos": (0, 0.5)},
+        )
+
+
+def _shares(axes: Axes, rows: pd.DataFrame, kinds: list[str], *, named: bool) -> None:
+    others = _variants(rows["kind"])
+    axes.axvline(0, color="0.85", linewidth=0.8)
+    for _, row in rows.iterrows():
+        place = kinds.index(row["kind"])
+        marker, colour = _style(row["kind"], others)
+        axes.hlines(place, row["low"], row["high"], color=colour, linewidth=1.2)
+        axes.plot(row["share"], place, marker=marker, color=colour, linestyle="none", gid=row["kind"])
+        by = f"\nby {row['furthest']:.1g} at most" if row[BEYOND] else ""
+        axes.annotate(
+            f"{row[BEYOND]} of {row['settings'] - row[OFF]} [{row['sure']}], {row[DOMINATED]} behind{by}",
+            (1.04, place),
+            xycoords=axes.get_yaxis_transform(),
+            va="center",
+            fontsize="x-small",
+            color="0.35",
+        )
+    labels = [_called(kind, _variants(kinds)) for kind in kinds] if named else [""] * len(kinds)
+    axes.set_yticks(range(len(kinds)), labels, fontsize="small")
+    axes.set_ylim(len(kinds) - 0.5, -0.5)
+    axes.set_xlim(-0.03, 1.03)
+    axes.set_xlabel("share of settings beyond the line")
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.tick_params(axis="y", length=0)

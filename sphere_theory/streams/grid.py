@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sphere_theory.arrays import as_choice, as_count, as_real
+from sphere_theory.editing.control import KINDS, Control
 from sphere_theory.editing.problem import Editor
 from sphere_theory.editing.sphere import Sphere
 from sphere_theory.errors import InputError, RangeError
@@ -76,6 +77,8 @@ class Task:
 def _words(editor: Editor) -> str:
     if isinstance(editor, Sphere):
         return f"SPHERE η={editor.eta:g} α={editor.alpha:g} of {editor.editor}"
+    if isinstance(editor, Control):
+        return f"{KINDS[editor.kind]} for η={editor.eta:g} α={editor.alpha:g} of {editor.editor}"
     return str(editor)
 
 
@@ -111,14 +114,18 @@ def read_grid(path: Path) -> list[Task]:
 def expand(grid: Mapping[str, Any]) -> list[Task]:
     """The runs that a grid stands for: editors × (η × α, and none) × layers or tensors × orders × seeds.
 
+    With controls, each of them stands for SPHERE at every η × α as well; a random subspace is drawn by the
+    seed of the stream.
+
     Parameters
     ----------
     grid
         Lists under "editors" (names, or tables of a name and settings), "eta" and "alpha" (both or neither),
-        "seeds", "layers" (of minilm), "tensors" (of a model of one's own), "orders"; single values under
-        "model", "shape", "source", "data", "spectrum", "decay", "edits", "batch", "noise", "dtype", "device",
-        "policy", "compensate", "plain" (whether editors also go without SPHERE), "keep_updates", "threads"; a
-        table "measures" with settings of `Measures`. Only "model" and "editors" are needed; see `EXAMPLE`.
+        "controls" (kinds of `Control`), "seeds", "layers" (of minilm), "tensors" (of a model of one's own),
+        "orders"; single values under "model", "shape", "source", "data", "spectrum", "decay", "edits",
+        "batch", "noise", "dtype", "device", "policy", "compensate", "plain" (whether editors also go without
+        SPHERE), "keep_updates", "threads"; a table "measures" with settings of `Measures`. Only "model" and
+        "editors" are needed; see `EXAMPLE`.
 
     Returns
     -------
@@ -143,7 +150,7 @@ def expand(grid: Mapping[str, Any]) -> list[Task]:
     values = {key: check(grid[key], key) for key, (check, _) in _CHECKS.items() if key in grid}
     values = {key: default for key, (_, default) in _CHECKS.items()} | values
     how = {name: values[name] for name in ("measures", "batch", "keep_updates", "threads")}
-    tasks = [Task(host, editor, **how) for host in _hosts(values) for editor in _editors(values)]
+    tasks = [Task(host, editor, **how) for host in _hosts(values) for editor in _editors(values, host.seed)]
     return list(dict.fromkeys(tasks))
 
 
@@ -181,22 +188,28 @@ def _matrices(values: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [{"tensor": name} for name in values["tensors"]]
 
 
-def _editors(values: Mapping[str, Any]) -> list[Editor]:
-    spheres: list[tuple[float, float] | None] = [None] if values["plain"] else []
+# η and α, and the kind of the control that stands for SPHERE, if one does.
+_Plugin = tuple[tuple[float, float], str | None]
+
+
+def _editors(values: Mapping[str, Any], seed: int) -> list[Editor]:
+    plugins: list[_Plugin | None] = [None] if values["plain"] else []
     if (values["eta"] is None) != (values["alpha"] is None):
         missing, there = ("alpha", "eta") if values["alpha"] is None else ("eta", "alpha")
         raise InputError(missing, f"a list of numbers beside {there}", "none")
     if values["eta"] is not None:
-        spheres += itertools.product(values["eta"], values["alpha"])
-    if not spheres:
+        pairs = list(itertools.product(values["eta"], values["alpha"]))
+        plugins += itertools.product(pairs, [None, *values["controls"]])
+    elif values["controls"]:
+        raise InputError("controls", "eta and alpha beside them", "none")
+    if not plugins:
         raise RangeError("plain", "true, or eta and alpha", "false, and no eta and alpha")
-    return [_editor(values, entry, sphere) for entry in values["editors"] for sphere in spheres]
+    return [_editor(values, entry, plugin, seed) for entry in values["editors"] for plugin in plugins]
 
 
-def _editor(
-    values: Mapping[str, Any], entry: Mapping[str, Any], sphere: tuple[float, float] | None
-) -> Editor:
+def _editor(values: Mapping[str, Any], entry: Mapping[str, Any], plugin: _Plugin | None, seed: int) -> Editor:
     settings = {key: value for key, value in entry.items() if key != "name"}
+    sphere, control = plugin or (None, None)
     with _within(f"editors, {entry['name']}"):
         return make_editor(
             entry["name"],
@@ -205,6 +218,8 @@ def _editor(
             sphere=sphere,
             policy=values["policy"],
             compensate=values["compensate"] and sphere is not None,
+            control=control,
+            seed=seed,
         )
 
 
@@ -284,6 +299,7 @@ _CHECKS: dict[str, tuple[Check, Any]] = {
     "editors": (_list(_entry), None),
     "eta": (_list(_number(0, 1, low_open=True)), None),
     "alpha": (_list(_number(0, 2)), None),
+    "controls": (_list(_one_of(*KINDS)), []),
     "plain": (_yes, True),
     "policy": (_one_of("paper", "released"), "paper"),
     "compensate": (_yes, False),

@@ -12,6 +12,7 @@ import torch
 
 from sphere_theory.arrays import as_choice
 from sphere_theory.editing.catalog import find_editor
+from sphere_theory.editing.control import Control
 from sphere_theory.editing.problem import Editor, LayerMemory
 from sphere_theory.editing.sphere import Sphere
 from sphere_theory.errors import RangeError
@@ -227,6 +228,8 @@ def make_editor(
     sphere: tuple[float, float] | None = None,
     policy: str = "paper",
     compensate: bool = False,
+    control: str | None = None,
+    seed: int = 0,
 ) -> Editor:
     """The editor that was asked for.
 
@@ -245,6 +248,10 @@ def make_editor(
         "paper" or "released", as in `Sphere`.
     compensate
         As in `Sphere`.
+    control
+        A kind of `Control` that stands for SPHERE, with its η and α; None: SPHERE itself.
+    seed
+        Of the control's random subspace; no other kind takes it.
 
     Returns
     -------
@@ -254,7 +261,8 @@ def make_editor(
     Raises
     ------
     RangeError
-        An unknown name or setting, or a value outside its range.
+        An unknown name or setting, a value outside its range, or a control of SPHERE with another policy
+        or with compensation.
     """
     if not isinstance(settings, Mapping):
         settings = dict(_setting(text) for text in settings)
@@ -263,8 +271,17 @@ def make_editor(
     if sphere is None:
         if compensate:
             raise RangeError("compensate", "SPHERE to compensate: --sphere ETA ALPHA", "none")
+        if control is not None:
+            raise RangeError("control", "η and α of the SPHERE that it stands for", "none")
         return _built(name, chosen, model)
     eta, alpha = sphere
+    if control is not None:
+        if policy != "paper" or compensate:
+            asked = f"policy={policy!r}, compensate={compensate}"
+            raise RangeError("control", 'policy="paper" and no compensation beside it', asked)
+        # A seed that changes nothing would make two runs of one.
+        drawn = {"seed": seed} if control == "random" else {}
+        return Control(_built(name, chosen, model), kind=control, eta=eta, alpha=alpha, **drawn)
     own = {key: chosen.pop(key) for key in _OF_SPHERE if key in chosen}
     wrap = Sphere.paper if policy == "paper" else Sphere.released
     return wrap(_built(name, chosen, model), eta=eta, alpha=alpha, compensate=compensate, **own)

@@ -52,6 +52,21 @@ def test_settings_that_are_not_the_papers_are_in_the_label(store):
     ]
 
 
+def test_controls_are_no_sphere(store):
+    made_run(store, "memit", sphere=(0.5, 0.8), control="random", options={"seed": 5}, seed=2)
+    made_run(store, "memit", sphere=(0.3, 0.8), control="shrink")
+    made_run(store, "memit", sphere=(0.5, 0.8), seed=1)
+    made_run(store, "memit")
+    columns = ["editor", "base", "operator", "eta", "variant"]
+    runs = gather(store)[columns].drop_duplicates().fillna(0).to_numpy().tolist()
+    assert runs == [
+        ["memit", "memit", "", 0, ""],
+        ["memit + SPHERE", "memit", "SPHERE", 0.5, ""],
+        ["memit + same-norm shrinkage (η=0.3, α=0.8)", "memit", "same-norm shrinkage", 0.3, ""],
+        ["memit + random subspace", "memit", "random subspace", 0.5, ""],
+    ]
+
+
 def test_the_order_of_runs_does_not_depend_on_when_they_were_made(store):
     made_run(store, "alphaedit", seed=1)
     made_run(store, "memit", sphere=(0.5, 0.8))

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from sphere_theory import strategies
 from sphere_theory.editing.alphaedit import AlphaEdit
+from sphere_theory.editing.control import Control
 from sphere_theory.editing.emmet import Emmet
 from sphere_theory.editing.encore import Encore
 from sphere_theory.editing.evoedit import EvoEdit
@@ -92,6 +93,22 @@ CASES = {
     "sphere, compensated": Case(
         lambda C: Sphere(SEQUENTIAL, compensate=True),
         lambda W, C, x: naive.compensated_edits(W, RIDGE * C, x, paper(W))[0],
+    ),
+    "control, shrink": Case(
+        lambda C: Control(MEMIT, "shrink"),
+        lambda *x: naive.control_edits(*x, RIDGE, lambda delta, W: naive.shrunk(delta, W, 0.5, 0.8)),
+    ),
+    "control, random": Case(
+        lambda C: Control(MEMIT, "random", seed=7),
+        lambda *x: naive.control_edits(
+            *x, RIDGE, lambda delta, W: naive.off_random_space(delta, W, 0.5, 0.8, 7)
+        ),
+    ),
+    "control, bottom": Case(
+        lambda C: Control(MEMIT, "bottom"),
+        lambda *x: naive.control_edits(
+            *x, RIDGE, lambda delta, W: naive.off_bottom_space(delta, W, 0.5, 0.8)
+        ),
     ),
 }
 # Which entries RECT keeps may turn on one rounding.
@@ -179,6 +196,14 @@ WRONG = {
     "sphere": ("released policy", lambda *x: naive.sphere_edits(*x, RIDGE, released, True, True)),
     "sphere, released": ("the pretrained basis", lambda *x: naive.sphere_edits(*x, RIDGE, released)),
     "sphere, compensated": ("not compensated", lambda *x: naive.sphere_edits(*x, RIDGE, paper, True)),
+    "control, shrink": ("SPHERE itself", lambda *x: naive.sphere_edits(*x, RIDGE, paper)),
+    "control, random": (
+        "another draw",
+        lambda *x: naive.control_edits(
+            *x, RIDGE, lambda delta, W: naive.off_random_space(delta, W, 0.5, 0.8, 8)
+        ),
+    ),
+    "control, bottom": ("SPHERE itself", lambda *x: naive.sphere_edits(*x, RIDGE, paper)),
 }
 
 

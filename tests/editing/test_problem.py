@@ -193,7 +193,7 @@ def test_no_editor_goes_on_from_the_state_of_another(other: Editor) -> None:
 
 def test_the_names_of_the_command_line() -> None:
     wanted = "rome memit memit-seq emmet alphaedit rect prune ft encore rlsedit evoedit revive nas mose"
-    assert list(EDITORS) == [*wanted.split(), "mose-right", "sphere"]
+    assert list(EDITORS) == [*wanted.split(), "mose-right", "sphere", "control"]
 
 
 @editors

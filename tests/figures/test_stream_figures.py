@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 from made import made_run, made_study
 
-from sphere_theory.analysis.ablation import PLAIN, PROJECTED, TURNED, settings_reached
+from sphere_theory.analysis.ablation import CONTROLS, PLAIN, TURNED, settings_reached
 from sphere_theory.analysis.correlation import KINDS, correlations
+from sphere_theory.analysis.front import front_gaps, front_shares
 from sphere_theory.analysis.gains import QUOTED, gains
 from sphere_theory.analysis.resampling import mean_interval
-from sphere_theory.analysis.runs import METRICS, PREDICTORS, gather
+from sphere_theory.analysis.runs import METRICS, PREDICTORS, PROJECTED, gather
 from sphere_theory.analysis.warning import SIGNALS, alarms, approaches, verdicts
+from sphere_theory.editing.control import KINDS as CONTROL_KINDS
 from sphere_theory.errors import InputError
 from sphere_theory.figures import from_store, plugin, predictors, streams
 from sphere_theory.streams.store import RunStore
@@ -33,6 +35,8 @@ def grid(tmp_path_factory):
             for eta in (0.3, 0.5):
                 for alpha in (0.3, 0.5, 0.8):
                     made_run(store, sphere=(eta, alpha), seed=seed, collapse=1000 * alpha, energy=eta)
+            for kind in CONTROL_KINDS:
+                made_run(store, sphere=(0.5, 0.8), control=kind, seed=seed, collapse=800.0)
             made_run(store, sphere=(0.5, 0.8), options={"compensate": True}, seed=seed, collapse=2000.0)
             for ridge in (1.0, 1e6):
                 made_run(store, settings={"ridge": ridge}, seed=seed, collapse=700.0 + ridge)
@@ -135,7 +139,8 @@ def test_gains_need_pairs(study, tmp_path):
 
 def test_settings_are_told_apart_from_controls(grid):
     found = settings_reached(grid)
-    assert found["kind"].value_counts().to_dict() == {PROJECTED: 6, "compensate=True": 1, PLAIN: 1, TURNED: 2}
+    kinds = found["kind"].value_counts().to_dict()
+    assert kinds == {PROJECTED: 6, "compensate=True": 1, PLAIN: 1, TURNED: 2, **dict.fromkeys(CONTROLS, 1)}
     assert (found["seeds"] == 3).all()
     plain = found[found["kind"] == PLAIN].iloc[0]
     ends = grid[(grid["editor"] == "memit-seq") & (grid["settings"].str.contains("15000"))]
@@ -170,8 +175,40 @@ def test_the_front_joins_the_ridge_and_shows_every_setting(grid):
         (marks,) = _lines(axes, f"SPHERE, α = {alpha:g}")
         own = found[(found["kind"] == PROJECTED) & (found["alpha"] == alpha)]
         np.testing.assert_array_equal(marks.get_xydata(), own[["specificity", "efficacy"]])
-    labels = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert labels[-2:] == ["SPHERE, compensate=True", "base editor"]
+    for kind in CONTROLS:
+        (marks,) = _lines(axes, kind)
+        np.testing.assert_array_equal(
+            marks.get_xydata(), found[found["kind"] == kind][["specificity", "efficacy"]]
+        )
+        assert marks.get_markerfacecolor() == "none"
+    named = {text.get_text() for text in axes.texts}
+    assert named >= {PROJECTED, "SPHERE, compensate=True", PLAIN, TURNED, *CONTROLS}
+
+
+def test_below_the_front_are_the_shares_that_no_ridge_reaches(grid):
+    shares = front_shares(front_gaps(grid), samples=20)
+    figure = plugin.front(settings_reached(grid), "about", shares)
+    _, below = figure.axes
+    kinds = [PROJECTED, "compensate=True", *CONTROLS]
+    assert set(shares["kind"]) == set(kinds)
+    for place, kind in enumerate(kinds):
+        (mark,) = [line for line in below.lines if line.get_gid() == kind]
+        own = shares[shares["kind"] == kind].iloc[0]
+        np.testing.assert_array_equal(mark.get_xydata(), [[own["share"], place]])
+        text = f"{own['beyond']} of {own['settings'] - own['off the curve']} [{own['sure']}]"
+        assert any(label.get_text().startswith(text) for label in below.texts)
+    labels = [text.get_text() for text in below.get_yticklabels()]
+    assert labels == [PROJECTED, "SPHERE, compensate=True", *CONTROLS]
+
+
+def test_controls_are_not_drawn_as_sphere(grid):
+    assert set(from_store.usual(grid)["editor"]) == {"memit-seq", "memit-seq + SPHERE"}
+    host = grid["host"].iloc[0]
+    choose = from_store.FIGURES["ablation"][0]
+    assert set(choose(grid, host)["operator"]) == {"", PROJECTED, *CONTROLS}
+    # Pairs of η and α of the controls are no grid of SPHERE's.
+    as_controls = grid.assign(operator=grid["operator"].replace(PROJECTED, CONTROLS[0]))
+    assert not len(choose(as_controls, host))
 
 
 def test_under_stress_each_run_has_a_line_and_each_editor_a_bar(study):

@@ -11,6 +11,7 @@ import pytest
 from naive import check_refused
 
 from sphere_theory.editing.alphaedit import AlphaEdit
+from sphere_theory.editing.control import Control
 from sphere_theory.editing.memit import Memit
 from sphere_theory.editing.memit_sequential import MemitSequential
 from sphere_theory.editing.sphere import Sphere
@@ -104,6 +105,20 @@ def test_compensation_is_of_sphere_alone() -> None:
     assert sphere.editor == Sphere(plain.editor, eta=0.5, alpha=0.8, compensate=True)
 
 
+def test_controls_stand_beside_sphere_with_the_seed_of_the_stream() -> None:
+    grid = {"eta": [0.3, 0.5], "alpha": [0.8], "controls": ["shrink", "random"], "seeds": [4, 5]}
+    tasks = expand(SMALL | grid)
+    memit = Memit(ridge=15.0)
+    for seed in (4, 5):
+        expected = [memit]
+        for eta in (0.3, 0.5):
+            expected += [Sphere(memit, eta, 0.8), Control(memit, "shrink", eta, 0.8)]
+            expected += [Control(memit, "random", eta, 0.8, seed)]
+        assert [task.editor for task in tasks if task.host.seed == seed] == expected
+    without = expand(SMALL | grid | {"plain": False, "alpha": [0.0]})
+    assert len(without) == 12
+
+
 def test_layers_and_orders() -> None:
     tasks = expand(SMALL | {"layers": [0, 5], "orders": ["random", "clustered"]})
     assert [(task.host.layer, task.host.order) for task in tasks] == [
@@ -115,10 +130,11 @@ def test_layers_and_orders() -> None:
 
 
 def test_tasks_in_words() -> None:
-    plain, sphere = expand(SMALL | {"eta": [0.5], "alpha": [0.8]})
+    plain, sphere, control = expand(SMALL | {"eta": [0.5], "alpha": [0.8], "controls": ["random"]})
     rest = "Memit(ridge=15.0, damping=0.0) on minilm layer 3, recorded keys, order random, seed 0"
     assert str(plain) == rest
     assert str(sphere) == f"SPHERE η=0.5 α=0.8 of {rest}"
+    assert str(control) == f"random subspace for η=0.5 α=0.8 of {rest}"
 
 
 def test_paths_count_from_the_grid(tmp_path: Path) -> None:
@@ -134,8 +150,8 @@ def test_paths_count_from_the_grid(tmp_path: Path) -> None:
 
 
 KEYS = (
-    "model, editors, eta, alpha, plain, policy, compensate, seeds, layers, tensors, orders, shape, source, "
-    "data, spectrum, decay, edits, noise, batch, dtype, device, keep_updates, threads, measures"
+    "model, editors, eta, alpha, controls, plain, policy, compensate, seeds, layers, tensors, orders, shape, "
+    "source, data, spectrum, decay, edits, noise, batch, dtype, device, keep_updates, threads, measures"
 )
 MEASURES = "every, candidates, preserved_candidates, eta, audits, certificate, seed"
 
@@ -186,6 +202,22 @@ BAD: dict[str, tuple[dict[str, Any], type[InputError], str]] = {
         RangeError,
         "editors, memit: compensate: expected False, or an editor that solves with all past keys "
         "(memit-seq, encore, rlsedit), got True for memit",
+    ),
+    "control": (
+        {"controls": ["top"], "eta": [0.5], "alpha": [0.8]},
+        RangeError,
+        "controls[0]: expected one of 'shrink', 'random', 'bottom', got 'top'",
+    ),
+    "controls alone": (
+        {"controls": ["random"]},
+        InputError,
+        "controls: expected eta and alpha beside them, got none",
+    ),
+    "controls of another policy": (
+        {"controls": ["random"], "eta": [0.5], "alpha": [0.8], "policy": "released"},
+        RangeError,
+        'editors, memit: control: expected policy="paper" and no compensation beside it, '
+        "got policy='released', compensate=False",
     ),
     "tensors": ({"tensors": ["W"]}, InputError, "tensors: expected layers for minilm, got tensors"),
     "no tensors": (

@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 
 from sphere_theory.editing.alphaedit import AlphaEdit
 from sphere_theory.editing.catalog import EDITORS
+from sphere_theory.editing.control import Control
 from sphere_theory.editing.memit import Memit
 from sphere_theory.editing.memit_sequential import MemitSequential
 from sphere_theory.editing.problem import Editor
@@ -58,6 +59,18 @@ MADE: dict[str, tuple[Callable[[], Editor], Editor]] = {
             settings=["solve_on=unprojected", "rows=unit", "damping=1"],
         ),
         Sphere(Memit(15.0, 1), 0.4, 1.0, rows="unit", solve_on="unprojected"),
+    ),
+    "control": (
+        lambda: make_editor("memit", model="minilm", sphere=(0.4, 0.9), control="bottom", seed=3),
+        Control(Memit(15.0), "bottom", 0.4, 0.9),
+    ),
+    "random control": (
+        lambda: make_editor("memit", model="minilm", sphere=(0.4, 0.9), control="random", seed=3),
+        Control(Memit(15.0), "random", 0.4, 0.9, seed=3),
+    ),
+    "control by name": (
+        lambda: make_editor("control", model="minilm", settings=["editor=memit", "kind=random", "ridge=7"]),
+        Control(Memit(7), "random"),
     ),
     "compensated": (
         lambda: make_editor("memit-seq", model="synthetic", sphere=(0.5, 0.8), compensate=True),
@@ -112,6 +125,20 @@ BAD_EDITORS: dict[str, tuple[Callable[[], object], str]] = {
     "policy": (
         lambda: make_editor("memit", model="minilm", policy="best"),
         "policy: expected one of 'paper', 'released', got 'best'",
+    ),
+    "control alone": (
+        lambda: make_editor("memit", model="minilm", control="random"),
+        "control: expected η and α of the SPHERE that it stands for, got none",
+    ),
+    "control compensated": (
+        lambda: make_editor(
+            "memit-seq", model="minilm", sphere=(0.5, 0.8), control="random", compensate=True
+        ),
+        "no compensation beside it, got policy='paper', compensate=True",
+    ),
+    "control kind": (
+        lambda: make_editor("memit", model="minilm", sphere=(0.5, 0.8), control="top"),
+        "kind: expected one of 'shrink', 'random', 'bottom', got 'top'",
     ),
     "compensate alone": (
         lambda: make_editor("memit-seq", model="minilm", compensate=True),

@@ -1,0 +1,219 @@
+"""Whether SPHERE reaches pairs of efficacy and specificity that turning the base editor's own λ does not.
+
+A setting is held against the curve that the base editor alone draws as λ (AlphaEdit: L2) is turned, seed by
+seed, for a seed decides the facts and so moves both. Its gap is by how much it would have to fall, in the
+better of the two measures, for some point of the curve to be as good in both: above 0 no point is.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sphere_theory.analysis.ablation import PLAIN, SETTING, STRENGTHS, TURNED, last_points
+from sphere_theory.analysis.resampling import SAMPLES, Clusters, interval, mean_interval
+from sphere_theory.errors import InputError
+from sphere_theory.streams.runner import COMPLETE
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# What the front is drawn in.
+AXES = ("specificity", "efficacy")
+
+# Of a setting: no point of the curve is as good, by more than the interval over seeds; neither that nor the
+# contrary; some point is better in both, by more than it; better in a measure in which the curve is best at
+# its last λ, so that a λ beyond those tried may do as well.
+VERDICTS = ("beyond", "undecided", "dominated", "off the curve")
+BEYOND, UNDECIDED, DOMINATED, OFF = VERDICTS
+
+
+def front_gap(point: np.ndarray, curve: np.ndarray) -> float:
+    """By how much a point lies beyond a curve of straight lines; below 0: behind it.
+
+    Parameters
+    ----------
+    point
+        Specificity and efficacy, (2,).
+    curve
+        The same of each λ in order, (k, 2), k ≥ 2.
+
+    Returns
+    -------
+    float
+        min over the curve's points p of max(point − p): additive ε of multi-objective optimisation.
+    """
+    starts, ways = curve[:-1], np.diff(curve, axis=0)
+    lead = point - starts
+    slope = ways[:, 0] - ways[:, 1]
+    level = slope != 0
+    # On a line the larger of two linear functions is least at an end, or where the two are equal.
+    equal = np.divide(lead[:, 0] - lead[:, 1], slope, out=np.zeros(len(slope)), where=level)
+    stops = np.stack([np.zeros(len(slope)), np.ones(len(slope)), equal.clip(0, 1)])
+    return float((lead - stops[:, :, None] * ways).max(axis=2).min())
+
+
+def corner_gap(point: np.ndarray, curve: np.ndarray) -> float:
+    """The same for the furthest that any monotone curve through the same points could reach.
+
+    Parameters
+    ----------
+    point, curve
+        As in `front_gap`.
+
+    Returns
+    -------
+    float
+        Never more than `front_gap`.
+    """
+    return float((point - np.maximum(curve[:-1], curve[1:])).max(axis=1).min())
+
+
+def front_gaps(points: pd.DataFrame) -> pd.DataFrame:
+    """The gap of each setting and seed to the curve of its base editor on that seed.
+
+    Parameters
+    ----------
+    points
+        Of comparable runs, as `gather` returns them. Runs that ended early have no say.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a run of SPHERE, a variant of it or a control: base, settings, kind, eta, alpha, strength,
+        seed, specificity, efficacy, gap, corner, and off, whether it is off the curve. Without those whose
+        base editor ran with fewer than two strengths on that seed.
+
+    Raises
+    ------
+    InputError
+        None is left.
+    """
+    import pandas as pd
+
+    last = last_points(points[points["status"] == COMPLETE])
+    last = last.assign(family=last["settings"].map(_family))
+    alone = last["kind"].isin([PLAIN, TURNED])
+    curves = dict(iter(last[alone].sort_values("strength").groupby(["base", "family", "seed"])))
+    parts = []
+    for key, runs in last[~alone].groupby(["base", "family", "seed"], sort=False):
+        curve = curves.get(key)
+        if curve is None or curve["strength"].nunique() < 2:
+            continue
+        line = curve[list(AXES)].to_numpy(dtype=float)
+        values = runs[list(AXES)].to_numpy(dtype=float)
+        parts.append(
+            runs[[*SETTING, "seed", *AXES]].assign(
+                gap=[front_gap(value, line) for value in values],
+                corner=[corner_gap(value, line) for value in values],
+                off=[_off(value, line) for value in values],
+            )
+        )
+    if not parts:
+        raise InputError("points", "SPHERE or a control, and its base editor with two λ or more", "neither")
+    return pd.concat(parts, ignore_index=True)
+
+
+def _family(settings: str) -> str:
+    """All hyperparameters but the strength: what a curve keeps."""
+    known = json.loads(settings)
+    strength = next((name for name in STRENGTHS if name in known), None)
+    return json.dumps({key: value for key, value in known.items() if key != strength})
+
+
+def _off(point: np.ndarray, line: np.ndarray) -> bool:
+    best = line.argmax(axis=0)
+    return bool(((point > line.max(axis=0)) & ((best == 0) | (best == len(line) - 1))).any())
+
+
+def front_verdicts(gaps: pd.DataFrame) -> pd.DataFrame:
+    """Each setting against the curve of its base editor.
+
+    Parameters
+    ----------
+    gaps
+        As `front_gaps` returns them.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a setting: base, settings, kind, eta, alpha, strength, seeds, gap with low and high (95%,
+        Student's t, over seeds), verdict, one of `VERDICTS` ("off the curve" if most seeds are), and sure,
+        whether it is beyond even the corners of the curve, whatever it does between two λ.
+    """
+    import pandas as pd
+
+    rows = []
+    for key, runs in gaps.groupby(list(SETTING), sort=False, dropna=False):
+        gap, low, high = mean_interval(runs["gap"].to_numpy())
+        verdict = OFF if runs["off"].mean() > 0.5 else _verdict(low, high)
+        sure = verdict == BEYOND and mean_interval(runs["corner"].to_numpy())[1] > 0
+        found = {"seeds": len(runs), "gap": gap, "low": low, "high": high, "verdict": verdict, "sure": sure}
+        rows.append(dict(zip(SETTING, key, strict=True)) | found)
+    return pd.DataFrame(rows)
+
+
+def _verdict(low: float, high: float) -> str:
+    if low > 0:
+        return BEYOND
+    return DOMINATED if high < 0 else UNDECIDED
+
+
+def front_shares(gaps: pd.DataFrame, *, samples: int = SAMPLES, seed: int = 0) -> pd.DataFrame:
+    """How many settings of each kind reach beyond the curve of their base editor's own λ.
+
+    Parameters
+    ----------
+    gaps
+        As `front_gaps` returns them.
+    samples, seed
+        Resamples of the seeds, and their seed.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a base editor and kind: base, kind, settings, seeds (the fewest of a setting), the count of
+        each of `VERDICTS`, sure, furthest, the largest gap of those beyond (NaN if none is), and share,
+        "beyond" among the settings that are not off the curve (NaN if all are), with low and high (95%:
+        seeds resampled, the reach of each setting's interval held).
+    """
+    import pandas as pd
+
+    rows = []
+    for (base, kind), own in gaps.groupby(["base", "kind"], sort=False):
+        table = front_verdicts(own)
+        row: dict[str, Any] = {"base": base, "kind": kind, "settings": len(table)}
+        row["seeds"] = int(table["seeds"].min())
+        row |= {verdict: int((table["verdict"] == verdict).sum()) for verdict in VERDICTS}
+        row["sure"] = int(table["sure"].sum())
+        row["furthest"] = table["gap"][table["verdict"] == BEYOND].max()
+        judged = (table["verdict"] != OFF).to_numpy()
+        row["share"] = row[BEYOND] / judged.sum() if judged.any() else math.nan
+        reach = (table["gap"] - table["low"]).to_numpy()
+        drawn = _resampled_shares(_by_seed(own)[judged], reach[judged], samples=samples, seed=seed)
+        row["low"], row["high"] = interval(drawn) if judged.any() else (math.nan, math.nan)
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _by_seed(gaps: pd.DataFrame) -> np.ndarray:
+    """Gaps with a row a setting, in the order of `front_verdicts`, and a column a seed; NaN where none is."""
+    settings = gaps.groupby(list(SETTING), sort=False, dropna=False).ngroup()
+    _, seeds = np.unique(gaps["seed"], return_inverse=True)
+    found = np.full((settings.max() + 1, seeds.max() + 1), np.nan)
+    found[settings, seeds] = gaps["gap"]
+    return found
+
+
+def _resampled_shares(gaps: np.ndarray, reach: np.ndarray, *, samples: int, seed: int) -> np.ndarray:
+    known, there = np.nan_to_num(gaps), np.isfinite(gaps)
+    drawn = np.stack(list(Clusters.of(np.arange(gaps.shape[1])).weights(samples=samples, seed=seed)))
+    counts = there @ drawn.T
+    # A setting that a resample has no seed of has no mean there.
+    means = np.divide(known @ drawn.T, counts, out=np.full(counts.shape, np.nan), where=counts > 0)
+    judged = np.isfinite(means).sum(axis=0)
+    beyond = (means > reach[:, None]).sum(axis=0)
+    return np.divide(beyond, judged, out=np.full(samples, np.nan), where=judged > 0)

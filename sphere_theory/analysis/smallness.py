@@ -1,0 +1,189 @@
+"""Where small perturbations end: along each stream, as a function of its step size and its edit count.
+
+Theorem 1 is argued for a small ΔW. A stream leaves that range in stages: one certificate no longer covers the
+way from W0 (ledger B5), then single steps are no longer certified, so that the path bound has no value (B6);
+the first-order change of the energy, which the paper's proof rests on, is off by more than 10%; the edits
+themselves are no longer there. Step sizes differ as the editors' own λ does.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sphere_theory.analysis.ablation import strength_of
+from sphere_theory.analysis.regimes import TAYLOR_TOLERANCE
+from sphere_theory.analysis.resampling import SAMPLES, Clusters, interval, mean_interval
+from sphere_theory.analysis.runs import LEVEL
+from sphere_theory.analysis.survival import FailureTime
+from sphere_theory.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# What ends, and how figures call it.
+CRITERIA: Mapping[str, str] = {
+    "whole": "one certificate covers the whole way",
+    "steps": "every single step is certified",
+    "taylor": f"first order right to {TAYLOR_TOLERANCE:.0%}",
+    "efficacy": f"efficacy at {LEVEL:g} or above",
+}
+
+# A criterion ended within the stream, lasted to its end, or was never met by edits that learned too little.
+ENDED, HELD, NEVER = "ended", "held", "never"
+
+# Runs that agree in these differ in the seed alone.
+SETTING = ("base", "editor", "settings", "planned")
+
+_NEEDED = ("total_certified", "path_bound", "total_first_order_error", "efficacy", "step_norm")
+
+# Fewer runs, or steps that differ by less than this factor, say nothing of a power of the step.
+_RUNS, _SPAN = 6, 2.0
+
+
+def ends_of_smallness(points: pd.DataFrame) -> pd.DataFrame:
+    """The first edit count at which each criterion no longer holds, run by run.
+
+    A run whose weights are lost has no criterion left there.
+
+    Parameters
+    ----------
+    points
+        Of runs with audits and certificates, as `gather` returns them.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a run and criterion: run, base, editor, settings, planned, seed, strength (λ or L2); step, the
+        median of ‖ΔW_t‖_F/‖W0‖_F over the run's points; criterion, of `CRITERIA`; outcome, "ended", "held" or
+        "never" (efficacy alone); edits, the first point where it does not hold, the last point if it held,
+        NaN if never; after, the last point before that where it does, 0 if there is none.
+
+    Raises
+    ------
+    InputError
+        Points without audits or certificates.
+    """
+    import pandas as pd
+
+    missing = [name for name in _NEEDED if name not in points or points[name].isna().all()]
+    if not len(points) or missing:
+        raise InputError("points", "points with audits and certificates", f"none with {', '.join(missing)}")
+    rows = []
+    for _, run in points.groupby("run", sort=False):
+        first = run.iloc[0]
+        known: dict[str, Any] = {name: first[name] for name in ("run", *SETTING, "seed")}
+        known |= {"strength": strength_of(first["settings"]), "step": float(run["step_norm"].median())}
+        rows += [known | {"criterion": name} | _end(run, name) for name in CRITERIA]
+    return pd.DataFrame(rows)
+
+
+def _end(run: pd.DataFrame, criterion: str) -> dict[str, Any]:
+    edits, good = run["edits"].to_numpy(), _good(run, criterion)
+    begin = 0
+    if criterion == "efficacy":
+        if not good.any():
+            return {"outcome": NEVER, "edits": math.nan, "after": math.nan}
+        begin = int(good.argmax())  # it has to be there before it can be lost
+    bad = np.flatnonzero(~good[begin:]) + begin
+    if len(bad):
+        at = int(bad[0])
+        return {"outcome": ENDED, "edits": int(edits[at]), "after": int(edits[at - 1]) if at else 0}
+    last = int(edits[-1])
+    lost = _lost(str(run["status"].iloc[0]))
+    return {"outcome": ENDED if lost else HELD, "edits": max(lost, last), "after": last}
+
+
+def _good(run: pd.DataFrame, criterion: str) -> np.ndarray:
+    if criterion == "whole":
+        good = run["total_certified"] != "not applicable"
+    elif criterion == "steps":
+        good = np.isfinite(run["path_bound"])
+    elif criterion == "taylor":
+        good = run["total_first_order_error"] <= TAYLOR_TOLERANCE
+    else:
+        good = run["efficacy"] >= LEVEL
+    return np.asarray(good, dtype=bool)
+
+
+def _lost(status: str) -> int:
+    """Edits after which the weights were lost; 0 if they were not."""
+    return int(status.split()[3].rstrip(":")) if status.startswith("collapsed at edit ") else 0
+
+
+def ends_by_setting(ends: pd.DataFrame) -> pd.DataFrame:
+    """The same over seeds.
+
+    Parameters
+    ----------
+    ends
+        As `ends_of_smallness` returns them.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a setting and criterion in which some seed was ever there: columns of `SETTING`, strength,
+        criterion, step (geometric mean), seeds, held (how many), edits (geometric mean: a lower bound if some
+        held), low and high (95%, Student's t of the logarithms; NaN if some held).
+    """
+    import pandas as pd
+
+    rows = []
+    there = ends[ends["outcome"] != NEVER]
+    for key, own in there.groupby([*SETTING, "strength", "criterion"], sort=False, dropna=False):
+        row: dict[str, Any] = dict(zip((*SETTING, "strength", "criterion"), key, strict=True))
+        held = int((own["outcome"] == HELD).sum())
+        middle, low, high = np.exp(mean_interval(np.log(own["edits"].to_numpy(dtype=float))))
+        row |= {"step": float(np.exp(np.log(own["step"]).mean())), "seeds": len(own), "held": held}
+        row |= {"edits": middle, "low": math.nan if held else low, "high": math.nan if held else high}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def step_exponents(ends: pd.DataFrame, *, samples: int = SAMPLES, seed: int = 0) -> pd.DataFrame:
+    """How the count falls with the step: p in edits ∝ step^p, over all editors and settings.
+
+    Independent steps add up as √t, so that a given ‖ΔW‖ is reached at p = −2; steps in one direction make
+    p = −1. The model is a log-normal failure time, in which a run that held says that it takes longer; its
+    penalty draws p towards 0 by one part in the number of runs.
+
+    Parameters
+    ----------
+    ends
+        As `ends_of_smallness` returns them.
+    samples, seed
+        Resamples of runs, and their seed.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a criterion: criterion, runs, held, exponent, low, high (95%), and level, log edits at step 1;
+        NaN where fewer than 6 runs, fewer than 3 that ended, or steps within a factor of 2 are left.
+    """
+    import pandas as pd
+
+    rows = []
+    for criterion in CRITERIA:
+        own = ends[(ends["criterion"] == criterion) & (ends["outcome"] != NEVER)]
+        steps, times = np.log(own["step"].to_numpy(dtype=float)), own["edits"].to_numpy(dtype=float)
+        ended = (own["outcome"] == ENDED).to_numpy()
+        row: dict[str, Any] = {"criterion": criterion, "runs": len(own), "held": int((~ended).sum())}
+        exponent, level = _power(steps, times, ended)
+        low, high = math.nan, math.nan
+        if math.isfinite(exponent):
+            runs = Clusters.of(own["run"].to_numpy()).weights(samples=samples, seed=seed)
+            drawn = [_power(*(np.repeat(one, often) for one in (steps, times, ended)))[0] for often in runs]
+            low, high = interval(np.array(drawn))
+        rows.append(row | {"exponent": exponent, "low": low, "high": high, "level": level})
+    return pd.DataFrame(rows)
+
+
+def _power(steps: np.ndarray, times: np.ndarray, ended: np.ndarray) -> tuple[float, float]:
+    if len(steps) < _RUNS or ended.sum() < 3 or np.ptp(steps) < math.log(_SPAN):
+        return math.nan, math.nan
+    model = FailureTime.fit(steps[:, None], times, ended)
+    exponent = float(model.coefficients[1] / model.scale[0])
+    return exponent, float(model.coefficients[0] - exponent * model.centre[0])

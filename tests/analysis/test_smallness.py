@@ -1,0 +1,152 @@
+"""Where small perturbations end: first failures by hand, runs that held, and the power of the step."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sphere_theory.analysis.smallness import (
+    CRITERIA,
+    ENDED,
+    HELD,
+    NEVER,
+    ends_by_setting,
+    ends_of_smallness,
+    step_exponents,
+)
+from sphere_theory.errors import InputError
+
+COUNT = 10
+
+
+def constructed(
+    *,
+    step: float = 0.1,
+    seed: int = 0,
+    ridge: float = 1.0,
+    base: str = "memit",
+    status: str = "complete",
+    **fails: int,
+) -> pd.DataFrame:
+    """A run of 10 points 100 edits apart; each criterion fails from a point on, counted from 0."""
+    place = np.arange(COUNT)
+    at = dict.fromkeys(CRITERIA, COUNT) | fails
+    bad = {name: place >= first for name, first in at.items()}
+    return pd.DataFrame({
+        "edits": 100 * (place + 1),
+        "step_norm": step * np.where(place % 2, 1.1, 0.9),
+        "total_certified": np.where(bad["whole"], "not applicable", "holds"),
+        "path_bound": np.where(bad["steps"], math.inf, 3.0),
+        "total_first_order_error": np.where(bad["taylor"], 0.11, 0.1),
+        "efficacy": np.where(bad["efficacy"], 0.49, 0.5),
+        "run": f"{base}-{step}-{seed}-{ridge}",
+        "base": base,
+        "editor": base,
+        "settings": f'{{"ridge": {ridge}}}',
+        "planned": 100 * COUNT,
+        "seed": seed,
+        "status": status,
+    })
+
+
+def ends(*runs: pd.DataFrame) -> pd.DataFrame:
+    return ends_of_smallness(pd.concat(runs, ignore_index=True))
+
+
+@pytest.mark.parametrize("criterion", CRITERIA)
+def test_the_first_count_at_which_it_does_not_hold(criterion: str) -> None:
+    found = ends(constructed(**{criterion: 4})).set_index("criterion")
+    assert found.loc[criterion, ["outcome", "edits", "after"]].tolist() == [ENDED, 500, 400]
+    others = found.drop(criterion)
+    assert (others["outcome"] == HELD).all()
+    assert (others[["edits", "after"]] == 1000).all(axis=None)
+    assert found["step"].tolist() == pytest.approx([0.1] * 4)
+    assert found["strength"].tolist() == [1.0] * 4
+
+
+@pytest.mark.parametrize("criterion", ["whole", "steps", "taylor"])
+def test_what_never_held_ended_at_the_first_point(criterion: str) -> None:
+    found = ends(constructed(**{criterion: 0})).set_index("criterion").loc[criterion]
+    assert found[["outcome", "edits", "after"]].tolist() == [ENDED, 100, 0]
+
+
+def test_a_criterion_that_comes_back_has_ended() -> None:
+    run = constructed(taylor=3)
+    run.loc[6:, "total_first_order_error"] = 0.0
+    found = ends(run).set_index("criterion").loc["taylor"]
+    assert found[["outcome", "edits", "after"]].tolist() == [ENDED, 400, 300]
+
+
+def test_efficacy_has_to_be_there_before_it_is_lost() -> None:
+    late = constructed()
+    late["efficacy"] = [0.2, 0.4, 0.6, 0.7, 0.6, 0.4, 0.6, 0.6, 0.6, 0.6]
+    never = constructed(efficacy=0, seed=1)
+    found = ends(late, never)
+    found = found[found["criterion"] == "efficacy"]
+    assert found["outcome"].tolist() == [ENDED, NEVER]
+    assert found["edits"].tolist()[0] == 600
+    assert math.isnan(found["edits"].tolist()[1])
+
+
+def test_weights_that_are_lost_end_everything() -> None:
+    found = ends(constructed(whole=2, status="collapsed at edit 1030: weights are not finite"))
+    found = found.set_index("criterion")
+    assert set(found["outcome"]) == {ENDED}
+    assert found["edits"].to_dict() == {"whole": 300, "steps": 1030, "taylor": 1030, "efficacy": 1030}
+
+
+def test_points_without_certificates_are_refused() -> None:
+    run = constructed()
+    for change in (run.drop(columns="path_bound"), run.assign(path_bound=math.nan)):
+        with pytest.raises(InputError, match="audits and certificates, got none with path_bound"):
+            ends_of_smallness(change)
+
+
+def test_over_seeds_a_run_that_held_makes_a_lower_bound() -> None:
+    runs = [constructed(seed=seed, whole=4 + seed, taylor=(4, 9, COUNT)[seed]) for seed in range(3)]
+    found = ends_by_setting(ends(*runs)).set_index("criterion")
+    whole = found.loc["whole"]
+    assert whole["edits"] == pytest.approx((500 * 600 * 700) ** (1 / 3))
+    assert (whole["seeds"], whole["held"]) == (3, 0)
+    assert whole["low"] < whole["edits"] < whole["high"]
+    taylor = found.loc["taylor"]
+    assert (taylor["held"], taylor["edits"]) == (1, pytest.approx((500 * 1000 * 1000) ** (1 / 3)))
+    assert math.isnan(taylor["low"])
+    never = ends_by_setting(ends(constructed(efficacy=0)))
+    assert "efficacy" not in set(never["criterion"])
+
+
+def test_the_power_of_the_step_is_found_with_runs_that_held() -> None:
+    """edits = 1000/step² cut off at 1000, so that half of the runs hold."""
+    rng = np.random.default_rng(0)
+    steps = np.exp(rng.uniform(np.log(0.3), np.log(6), size=200))
+    times = 1000 / steps**2 * np.exp(0.1 * rng.normal(size=200))
+    table = pd.DataFrame({
+        "run": np.arange(200),
+        "criterion": "whole",
+        "step": steps,
+        "edits": np.minimum(times, 1000),
+        "outcome": np.where(times < 1000, ENDED, HELD),
+    })
+    found = step_exponents(table, samples=50).set_index("criterion")
+    whole = found.loc["whole"]
+    assert 50 < whole["held"] < 150
+    assert whole["exponent"] == pytest.approx(-2, abs=0.06)
+    assert whole["low"] <= whole["exponent"] <= whole["high"]
+    assert np.exp(whole["level"]) == pytest.approx(1000, rel=0.1)
+    # Taken for ends, the runs that held would flatten it: the test has power.
+    flat = step_exponents(table.assign(outcome=ENDED), samples=9).set_index("criterion")
+    assert flat.loc["whole", "exponent"] > -1.8
+    assert found.drop("whole")["exponent"].isna().all()
+
+
+def test_too_little_to_say_anything_of_a_power() -> None:
+    alike = pd.DataFrame({"run": range(9), "criterion": "whole", "step": np.linspace(1, 1.9, 9)})
+    alike = alike.assign(edits=100.0, outcome=ENDED)
+    few = alike.assign(step=np.linspace(1, 9, 9)).iloc[:5]
+    held = alike.assign(step=np.linspace(1, 9, 9), outcome=[ENDED] * 2 + [HELD] * 7)
+    for table in (alike, few, held):
+        assert step_exponents(table, samples=3)["exponent"].isna().all()
