@@ -69,7 +69,8 @@ class Intervention(Edited):
     - "undo": a part of the edits taken back, with the same ‖D C0^½‖_F;
     - "rotation, keys too": nothing that is measured may change.
 
-    "norms back" and "undo" have no row where they would have to go beyond the layer before any edit.
+    "norms back" and "undo" have no row where they would have to go beyond the layer before any edit, nor have
+    rotations that half a turn is too little for.
 
     Parameters
     ----------
@@ -245,10 +246,12 @@ class Case:
         W, stream = self.edited.W, self.start.stream
         for draw in range(DRAWS):
             planes = random_planes(W.shape[1], generator).to(W.device)
-            angle = amount_of(self._reach_in(planes), wanted, most=math.pi)
-            D = turned(W, planes, angle) - W
-            yield Change("rotation", draw, D, stream)
-        yield Change(CHECK, 0, D, _turned_keys(stream, planes, angle))
+            reach = self._reach_in(planes)
+            if reach(math.pi) >= wanted:
+                angle = amount_of(reach, wanted, most=math.pi)
+                D = turned(W, planes, angle) - W
+                yield Change("rotation", draw, D, stream)
+                yield Change(CHECK, draw, D, _turned_keys(stream, planes, angle))
 
     def _reach_in(self, planes: Int64[Tensor, "2 q"]) -> Callable[[float], float]:
         """‖D C0^½‖_F of a rotation: D = (cos φ − 1) A + sin φ B, with A and B from the turns by π and π/2."""
