@@ -56,7 +56,7 @@ class Edited:
         """How figures call it."""
         if self.model == "minilm":
             return f"MiniLM layer {self.layer}"
-        return f"synthetic {self.shape[0]}×{self.shape[1]}, {self.spectrum} spectrum"
+        return f"synthetic {self.shape[0]}×{self.shape[1]}, {self.spectrum}"
 
     def start(self, folder: Path) -> Start:
         """The layer before any edit, its stream, and what both are measured with.
