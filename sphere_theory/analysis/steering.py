@@ -228,6 +228,34 @@ def stretched(W: Float[Tensor, "n d"], logs: Float[Tensor, " n"], amount: float)
     return W * (amount * logs).exp()[:, None]
 
 
+def clipped(W: Float[Tensor, "n d"], size: float) -> Float[Tensor, "n d"]:
+    """The weights with their largest singular values cut to one level, σ_k ↦ min(σ_k, τ).
+
+    Parameters
+    ----------
+    W
+        Weights, (n, d), float64.
+    size
+        ‖D‖_F of the change, which sets τ; of ‖W‖_F or more everything goes.
+
+    Returns
+    -------
+    Tensor
+        (n, d).
+    """
+    squares, left = torch.linalg.eigh(W @ W.T)
+    singular = squares.clamp_min(0).sqrt()
+    highest = float(singular[-1])
+
+    def excess(depth: float) -> Float[Tensor, " n"]:
+        return (singular - (highest - depth)).clamp_min(0)
+
+    most = frobenius(singular)
+    depth = amount_of(lambda depth: frobenius(excess(depth)), min(size, (1 - 1e-12) * most), most=highest)
+    share = excess(depth) / singular.clamp_min(torch.finfo(W.dtype).tiny)
+    return W - (left * share) @ (left.T @ W)
+
+
 def amount_of(size: Callable[[float], float], wanted: float, *, most: float = math.inf) -> float:
     """The amount of a change at which it has a size: doubled from nearly nothing, then halved down.
 

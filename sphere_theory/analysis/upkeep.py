@@ -17,12 +17,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sphere_theory.analysis.edited import Edited, Row
-from sphere_theory.analysis.steering import balanced_signs, levelling, stretched
+from sphere_theory.analysis.steering import balanced_signs, clipped, levelling, stretched
 from sphere_theory.arrays import frobenius, full_precision
 from sphere_theory.editing.problem import LayerMemory
 from sphere_theory.energy import energy, energy_gradient
 
-ARMS = ("none", "HE held", "mirror", "signs", "norms held", "pulled back")
+ARMS = ("none", "HE held", "mirror", "signs", "norms held", "pulled back", "peaks clipped")
 
 # Differences that answer the question: the first arm less the second, on the same stream.
 CONTRASTS = (
@@ -31,7 +31,9 @@ CONTRASTS = (
     ("mirror", "signs"),
     ("norms held", "none"),
     ("pulled back", "none"),
+    ("peaks clipped", "none"),
     ("HE held", "pulled back"),
+    ("HE held", "peaks clipped"),
 )
 
 
@@ -46,7 +48,8 @@ class Upkeep(Edited):
     - "mirror": −S; "signs": diag(ε)S with random signs that leave HE where it is to first order. Both move
       the output of every key exactly as far as S does;
     - "norms held": every row gets the norm back that it had before any edit, which leaves HE as it is;
-    - "pulled back": a step as long as S towards the weights before any edit.
+    - "pulled back": a step as long as S towards the weights before any edit;
+    - "peaks clipped": a step as long as S that cuts the largest singular values, with no thought of HE.
 
     Parameters
     ----------
@@ -129,7 +132,7 @@ def upkeep_steps(
     parts = (S * energy_gradient(layers["signs"].W)).sum(dim=1)
     scaled, pulled = layers["norms held"], layers["pulled back"]
     logs = (scaled.W0.norm(dim=1) / scaled.W.norm(dim=1)).log()
-    back = pulled.W0 - pulled.W
+    back, peaked = pulled.W0 - pulled.W, layers["peaks clipped"].W
     return {
         "none": torch.zeros_like(S),
         "HE held": S,
@@ -137,4 +140,5 @@ def upkeep_steps(
         "signs": balanced_signs(parts, generator)[:, None] * S,
         "norms held": stretched(scaled.W, logs, 1.0) - scaled.W,
         "pulled back": min(1.0, frobenius(S) / frobenius(back)) * back,
+        "peaks clipped": clipped(peaked, frobenius(S)) - peaked if S.any() else torch.zeros_like(S),
     }

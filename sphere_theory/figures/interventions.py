@@ -37,6 +37,7 @@ UPKEEP_LOOKS: Mapping[str, tuple[str, str]] = {
     "signs": ("0.55", "--"),
     "norms held": (COLOURS[2], "-"),
     "pulled back": (COLOURS[4], "--"),
+    "peaks clipped": (COLOURS[3], "-"),
 }
 
 # Where the scale of ΔHE turns from linear to logarithmic, over the uniform energy.
@@ -247,8 +248,9 @@ def with_upkeep(frame: pd.DataFrame, about: str) -> Figure:
         figure,
         f"{about}. Means over {_seeds(table)} seeds, 95% intervals (Student's t). HE held: S along ∓∇HE back "
         "to the HE of the unedited layer; mirror: −S; signs: diag(±1)S, both moving every key's output as "
-        "far as S; norms held: row norms put back, HE untouched; pulled back: as long as S, towards the unedited "
-        f"weights. Median ‖S‖ over that of the batch's ΔW: {shares}.",
+        "far as S; norms held: row norms put back, HE untouched; as long as S: pulled back, towards the "
+        "unedited weights, and peaks clipped, of the largest singular values. Median ‖S‖ over that of the "
+        f"batch's ΔW: {shares}.",
         width=170,
     )
     return figure
@@ -370,4 +372,4 @@ def _line_key(figure: Figure) -> None:
     from matplotlib.lines import Line2D
 
     handles = [Line2D([], [], color=c, linestyle=line, label=arm) for arm, (c, line) in UPKEEP_LOOKS.items()]
-    figure.legend(handles=handles, loc="outside upper right", ncols=6, frameon=False, fontsize="small")
+    figure.legend(handles=handles, loc="outside upper right", ncols=7, frameon=False, fontsize="small")

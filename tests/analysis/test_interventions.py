@@ -152,7 +152,10 @@ def test_steps_are_as_long_as_the_held_one(tmp_path):
     for arm in ("mirror", "signs"):
         torch.testing.assert_close((keys @ steps[arm].T).norm(dim=1), (keys @ held.T).norm(dim=1))
     torch.testing.assert_close(steps["mirror"], -held)
-    assert float(steps["pulled back"].norm()) == pytest.approx(float(held.norm()))
+    for arm in ("pulled back", "peaks clipped"):
+        assert float(steps[arm].norm()) == pytest.approx(float(held.norm()))
+    singular = torch.linalg.svdvals(edited["none"].W + steps["peaks clipped"])
+    assert float(singular[0]) < float(torch.linalg.svdvals(edited["none"].W)[0])
     norms = (edited["none"].W + steps["norms held"]).norm(dim=1)
     torch.testing.assert_close(norms, start.memory.W0.norm(dim=1))
     assert not steps["none"].any()

@@ -10,6 +10,7 @@ import torch
 from sphere_theory.analysis.steering import (
     amount_of,
     balanced_signs,
+    clipped,
     descent,
     levelling,
     quiet_space,
@@ -119,6 +120,17 @@ def test_stretching_multiplies_norms_and_leaves_the_energy(W):
     image = stretched(W, logs, 0.5)
     torch.testing.assert_close(image.norm(dim=1) / W.norm(dim=1), (0.5 * logs).exp())
     assert energy(image) == pytest.approx(energy(W), rel=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(12, 20), (20, 12)])
+def test_clipping_cuts_the_largest_singular_values_to_one_level(shape):
+    W = _gauss(*shape)
+    image = clipped(W, 1.5)
+    assert float((image - W).norm()) == pytest.approx(1.5)
+    before, after = torch.linalg.svdvals(W), torch.linalg.svdvals(image)
+    torch.testing.assert_close(after, before.clamp_max(float(after[0])))
+    assert after[0] < before[0]
+    assert float(clipped(W, 1e6).norm()) == pytest.approx(0, abs=1e-4)
 
 
 def test_the_amount_is_where_the_size_is_reached():
