@@ -246,13 +246,28 @@ class Gauge:
             Plain numbers and verdicts by column.
         """
         total = (after.W - self.W0).double()
-        row = self._retrieval(before.edits, after) | self._spectrum(after, total)
+        row = self.retrieval(before.edits, after) | self._spectrum(after, total)
         if self.measures.audits:
             row |= _audited("step", audit_bound(before.W, update))
             row |= _audited("total", audit_bound(self.W0, total))
         return row
 
-    def _retrieval(self, start: int, after: LayerMemory) -> Row:
+    @full_precision()
+    def retrieval(self, start: int, after: LayerMemory) -> Row:
+        """Columns about keys: all edits so far, and those that are to be preserved.
+
+        Parameters
+        ----------
+        start
+            Edits before the newest batch.
+        after
+            The layer after it, or one with the same edits whose weights were changed otherwise.
+
+        Returns
+        -------
+        dict
+            Plain numbers by column.
+        """
         W, stream, stop = after.W, self.stream, after.edits
         kept = stream.in_force(stop)
         right: dict[str, list[Tensor]] = {"keys": [], "others": []}
