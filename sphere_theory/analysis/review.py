@@ -1,5 +1,4 @@
-"""What stored runs say to the questions of the paper's reviewers: courses, gains and costs, paired by
-seed."""
+"""What stored runs say to the questions of the paper's reviewers: courses, gains and costs by seed."""
 
 from __future__ import annotations
 
@@ -217,15 +216,14 @@ def projection_costs(batches: pd.DataFrame) -> pd.DataFrame:
         known = dict(zip(by, key, strict=True)) | {"batches": len(own)}
         medians = {"solve": later["seconds_solve"].median(), "project": later["seconds_project"].median()}
         rows.append(known | {"ratio": "projection", "seeds": len(ratios)} | _mean(ratios) | medians)
-        both = _totals(own).join(plain, lsuffix="_with", rsuffix="_without", how="inner")
-        if len(both):
-            more = both["total_with"] / both["total_without"] - 1
-            rows.append(known | {"ratio": "whole stream", "seeds": len(both)} | _mean(more))
+        more = (_totals(own) / plain - 1).dropna()
+        if len(more):
+            rows.append(known | {"ratio": "whole stream", "seeds": len(more)} | _mean(more))
     return pd.DataFrame(rows)
 
 
-def _totals(batches: pd.DataFrame) -> pd.DataFrame:
+def _totals(batches: pd.DataFrame) -> pd.Series:
     """Seconds of all steps of a run, by what it shares with a run of the same editor and seed."""
     total = batches["seconds_solve"] + batches["seconds_project"].fillna(0)
     by = [batches[column] for column in (*_SAME, "seed")]
-    return total.groupby(by).sum().rename("total").to_frame()
+    return total.groupby(by).sum()

@@ -640,13 +640,12 @@ def tasks(*, quick: bool = False) -> list[OnLayer]:
         Some `KeyGeometry`, `EnergyDirections` and `SpaceOverlap`: of all real layers, with three draws of
         keys and batches each; of synthetic ones on three seeds.
     """
-    batches = 1 if quick else 3
     found: list[OnLayer] = []
     for layer in (3,) if quick else range(MINILM_LAYERS):
         found += [
             KeyGeometry(layer=layer),
-            EnergyDirections(layer=layer, batches=batches),
-            SpaceOverlap(layer=layer, batches=batches),
+            EnergyDirections(layer=layer, batches=1 if quick else 2),  # costly; layers are draws too
+            SpaceOverlap(layer=layer, batches=1 if quick else 3),
         ]
     made: dict[str, Any] = {"model": "synthetic", "shape": (96, 384) if quick else _SYNTHETIC}
     for seed in range(3):
