@@ -123,6 +123,7 @@ HEAVY = [
     "huggingface_hub",
     "dask",
     "distributed",
+    "sklearn",
 ]
 
 
