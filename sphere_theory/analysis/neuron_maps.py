@@ -147,8 +147,8 @@ class NeuronAngles(_Edited):
         list of dict
             By "state" ("before", "after", and as many "uniform" directions drawn with the seed, which show
             what chance does): of "kind" "summary" one, as `angle_summary` returns it, "after" with the least,
-            median and largest "turn" of a neuron in degrees, else NaN; of "kind" "bin" one for each bin: "low"
-            and "high" in degrees, "count" and "expected" pairs.
+            median and largest "turn" of a neuron in degrees, else NaN; of "kind" "bin" one for each bin:
+            "low" and "high" in degrees, "count" and "expected" pairs.
         """
         before, after = self.weights(folder)
         n, d = before.shape
