@@ -191,8 +191,8 @@ def predictions(
     Time is a·flops + b·other with a, b ≥ 0 (see `Terms`), memory a + b·held, both by least squares of
     relative errors. Fitted are points of at least 1/50 of the operation's longest time, and at least the
     four longest. Ranks are extrapolated by a power of n through those along the axis "shape". Intervals:
-    points drawn with replacement, and a repetition of each; they do not know what happens beyond the measured sizes,
-    as when a matrix no longer fits into a cache or into memory.
+    points drawn with replacement, and a repetition of each; they do not know what happens beyond the
+    measured sizes, as when a matrix no longer fits into a cache or into memory.
 
     Parameters
     ----------

@@ -154,7 +154,7 @@ def _growth_panel(
 
 def _apart(value: float, values: list[float]) -> bool:
     """Whether a tick's label has room: whether no round number is close to it."""
-    return not any(other > value and other < 1.3 * value for other in values)
+    return not any(other > value and other < 1.4 * value for other in values)
 
 
 def _exponent(found: pd.DataFrame, axis: str, operation: str, decay: float) -> str:

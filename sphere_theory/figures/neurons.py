@@ -96,14 +96,14 @@ def _title(own: pd.DataFrame, editor: str) -> str:
 def _about(rows: pd.DataFrame) -> str:
     first = rows.iloc[0]
     host = f"MiniLM layer {first['layer']}" if first["model"] == "minilm" else f"{first['model']} layer"
-    keys = first["source"] + (f", spectrum {first['spectrum']}" if first["model"] == "synthetic" else "")
+    keys = f"{first['source']} keys" + (f" of spectrum {first['spectrum']}" if host.startswith("syn") else "")
     # An editor of which some tasks set something and others nothing has the longest text.
     settings = {
         editor: ", ".join(own["settings"].iloc[0]) for editor, own in rows.groupby("editor", sort=False)
     }
     chosen = "; ".join(f"{editor} {text or 'as released'}" for editor, text in settings.items())
     return (
-        f"{host}, {keys} keys; {int(first['edits']):,} edits in batches of {int(first['batch'])}; {chosen}."
+        f"{host}, {keys}; {int(first['edits']):,} edits in batches of {int(first['batch'])}; {chosen}."
     )
 
 
@@ -144,7 +144,7 @@ def _histogram_panel(axes: Axes, own: pd.DataFrame) -> None:
     before, after = (
         _over_seeds(summaries[summaries["state"] == state], "total_variation") for state in (BEFORE, AFTER)
     )
-    notes = [(f"before {before}", _BEFORE), (f"after {after}", _AFTER), ("uniform", "black")]
+    notes = [(f"before {before}", _BEFORE), (f"after {after}", _AFTER), ("uniform (dashed)", "black")]
     for line, (text, colour) in enumerate(notes):
         axes.annotate(
             text,
