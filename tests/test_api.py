@@ -124,6 +124,7 @@ HEAVY = [
     "huggingface_hub",
     "dask",
     "distributed",
+    "sklearn",
 ]
 
 
