@@ -22,7 +22,9 @@ from sphere_theory.models import load_layer
 
 W = load_layer("minilm", "encoder.layer.3.output.dense.weight")
 print(f"{W.shape[0]} neurons in {W.shape[1]} dimensions")
-print(f"HE = {st.energy(W):,.1f}, {st.energy(W, reduction='uniform'):.5f} of what uniform directions have on average")
+print(
+    f"HE = {st.energy(W):,.1f}, {st.energy(W, reduction='uniform'):.5f} of what uniform directions have on average"
+)
 print(st.min_separation(W))
 
 # %% [markdown]
@@ -58,7 +60,9 @@ from sphere_theory.claims import ledger
 
 for claim in ledger():
     if claim.id in {"B1", "B2", "B3", "B5", "B6"}:
-        print(f"{claim.id}: {claim.verdict}\n    {claim.statement}\n    instead: {claim.corrected or claim.hypotheses}\n")
+        print(
+            f"{claim.id}: {claim.verdict}\n    {claim.statement}\n    instead: {claim.corrected or claim.hypotheses}\n"
+        )
 
 # %% [markdown]
 # The figures below are drawn from stored trials: how tight the bound is, and where each constant is violated.

@@ -38,7 +38,12 @@ for host in points["host"].unique():
     if len(chosen):
         print(host)
         ends = collapses(chosen)
-        print(ends.groupby("editor", sort=False)[["collapse"]].median().assign(by=ends.groupby("editor")["by"].first()))
+        print(
+            ends
+            .groupby("editor", sort=False)[["collapse"]]
+            .median()
+            .assign(by=ends.groupby("editor")["by"].first())
+        )
 
 # %% [markdown]
 # |ΔHE| beside its rivals. "Within" runs everything that grows is near ±1; "given edits" asks what a predictor knows beyond

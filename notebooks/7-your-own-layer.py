@@ -42,7 +42,9 @@ print(f"r = {space.rank} of {min(W.shape)} directions hold {space.share:.3f} of 
 
 # %%
 generator = torch.Generator().manual_seed(0)
-delta = torch.randn(W.shape, generator=generator).to(W) * 1e-3 * torch.linalg.vector_norm(W) / W.numel() ** 0.5
+delta = (
+    torch.randn(W.shape, generator=generator).to(W) * 1e-3 * torch.linalg.vector_norm(W) / W.numel() ** 0.5
+)
 project = st.SparseProjector(space, alpha=0.8)
 print(st.audit_bound(W, delta))
 print(st.audit_bound(W, project(delta)))
@@ -60,8 +62,18 @@ from sphere_theory.streams.runner import run_stream
 from sphere_theory.streams.store import RunStore
 
 minilm = MODEL == "minilm"
-host = HostChoice(MODEL, tensor=None if minilm else TENSOR, source="gaussian" if not minilm else "clustered", edits=500)
-columns = ["edits", "efficacy", "specificity", "energy_uniform", "energy_change", "edit_norm", "total_certified"]
+host = HostChoice(
+    MODEL, tensor=None if minilm else TENSOR, source="gaussian" if not minilm else "clustered", edits=500
+)
+columns = [
+    "edits",
+    "efficacy",
+    "specificity",
+    "energy_uniform",
+    "energy_change",
+    "edit_norm",
+    "total_certified",
+]
 with tempfile.TemporaryDirectory() as folder, RunStore(Path(folder)) as runs:
     for sphere in (None, (0.5, 0.8)):
         memory, stream = make_host(host, Path(folder), lambda *progress: None)

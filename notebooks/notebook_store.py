@@ -14,12 +14,14 @@ from sphere_theory.streams.store import RunStore
 
 HERE = Path(__file__).parent
 
+
 def store() -> RunStore:
     """The store named by SPHERE_THEORY_STORE, or else that of `make study`."""
     path = Path(os.environ.get("SPHERE_THEORY_STORE", HERE.parent / "out" / "study"))
     if not (path / "runs.sqlite").exists():
         raise InputError("SPHERE_THEORY_STORE", "a store: run `make study` first", str(path))
     return RunStore(path)
+
 
 def show(*names: str) -> None:
     """Draw figures of these names, one a host."""

@@ -20,6 +20,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sphere_theory.analysis.cost_counts import cycle, null_dimensions
+from sphere_theory.analysis.experiment import Experiment
 from sphere_theory.arrays import as_choice, as_count, as_real
 from sphere_theory.editing.alphaedit import AlphaEdit
 from sphere_theory.editing.memit_sequential import MemitSequential
@@ -58,7 +59,7 @@ class Prepared:
 
 
 @dataclass(frozen=True)
-class Cost:
+class Cost(Experiment):
     """Time and peak memory of one operation at one size.
 
     Parameters
@@ -136,7 +137,7 @@ class Cost:
 
 
 @dataclass(frozen=True)
-class StreamCost:
+class StreamCost(Experiment):
     """Time of every step along a stream, and the memory that it leaves for the next.
 
     Parameters

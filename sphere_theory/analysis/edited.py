@@ -9,6 +9,7 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
+from sphere_theory.analysis.experiment import Experiment
 from sphere_theory.analysis.runs import METRICS
 from sphere_theory.editing.problem import Editor, LayerMemory
 from sphere_theory.energy import energy_change
@@ -20,7 +21,7 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Edited:
+class Edited(Experiment):
     """A layer and the edits that it gets.
 
     Parameters

@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from sphere_theory.analysis.experiment import Experiment
 from sphere_theory.arrays import Array, as_count, as_matrix, as_real, full_precision
 from sphere_theory.energy import energy
 from sphere_theory.errors import RangeError
@@ -43,7 +44,7 @@ Vector = np.ndarray
 
 
 @dataclass(frozen=True)
-class _Edited:
+class _Edited(Experiment):
     """A layer and the edits made to it.
 
     Parameters
@@ -74,8 +75,6 @@ class _Edited:
     edits: int = 2000
     batch: int = 100
     seed: int = 0
-
-    alone: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         as_count(self.edits, "edits", low=1)

@@ -53,7 +53,7 @@ class Probe(Experiment):
         list of dict
             As the rows of `probe_bound`, with tightness, the worst of each cell.
         """
-        common = {"sizes": self.sizes, "trials": self.trials, "seed": self.seed}
+        common: dict[str, Any] = {"sizes": self.sizes, "trials": self.trials, "seed": self.seed}
         if self.layer == SYNTHETIC:
             table = probe_bound(shapes=[self.shape], conditions=[1e6], **common)
         else:

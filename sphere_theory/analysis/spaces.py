@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from sphere_theory.analysis.experiment import Experiment
 from sphere_theory.arrays import as_matrix, as_real, frobenius, full_precision
 from sphere_theory.editing.alphaedit import AlphaEdit, null_space
 from sphere_theory.editing.catalog import find_editor
@@ -55,7 +56,7 @@ def _quiet(what: str, done: int, total: int) -> None:
 
 
 @dataclass(frozen=True)
-class OnLayer:
+class OnLayer(Experiment):
     """Which layer, with which keys; see `HostChoice`.
 
     Parameters
@@ -626,7 +627,7 @@ _SOURCES = (("orthonormal", "flat"), ("gaussian", "flat"), ("gaussian", "power")
 _THRESHOLDS = (0.2, 0.5)
 
 
-def tasks(*, quick: bool = False) -> list[OnLayer]:
+def tasks(quick: bool) -> list[OnLayer]:
     """Everything that the figures of these questions are drawn from.
 
     Parameters

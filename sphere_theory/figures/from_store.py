@@ -1,25 +1,37 @@
-"""Every figure that a store of runs has the runs for, and what is missing for the others."""
+"""Every figure that a store has the runs and experiments for, and what is missing for the others."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import sphere_theory
-from sphere_theory.analysis.ablation import TURNED, settings_reached
+from sphere_theory.analysis import selection
+from sphere_theory.analysis.ablation import settings_reached
 from sphere_theory.analysis.correlation import correlations
 from sphere_theory.analysis.forecast import FOLDS, WINDOW, openings, out_of_sample, scores, usable
 from sphere_theory.analysis.front import front_gaps, front_shares
 from sphere_theory.analysis.gains import gains
 from sphere_theory.analysis.resampling import SAMPLES
-from sphere_theory.analysis.runs import LEVEL, PROJECTED, STUDY, gather
+from sphere_theory.analysis.review import (
+    SIZES,
+    TURNING,
+    courses,
+    gains_along,
+    projection_costs,
+    refreshed,
+    timings,
+)
+from sphere_theory.analysis.runs import LEVEL, gather
+from sphere_theory.analysis.selection import GRID_NEEDED, POINTS_NEEDED, SEEDS_NEEDED, STEPS_NEEDED
 from sphere_theory.analysis.smallness import ends_of_smallness, step_exponents
 from sphere_theory.analysis.warning import FALSE_ALARMS, HORIZON, alarms, approaches, verdicts
 from sphere_theory.errors import InputError
-from sphere_theory.figures import plugin, predictors, streams
+from sphere_theory.figures import bounds, cost, interventions, neurons, plugin, predictors, review, streams
 from sphere_theory.figures.forecast import forecast_panels
 from sphere_theory.figures.smallness import step_size_map
 from sphere_theory.figures.style import save, theme
@@ -33,12 +45,6 @@ if TYPE_CHECKING:
 
 QUICK_SAMPLES = 200
 
-# A stream with fewer points has no course to speak of; fewer seeds have no spread.
-POINTS_NEEDED, SEEDS_NEEDED, GRID_NEEDED = 8, 3, 6
-
-# Settings of one editor, so that its steps differ in size.
-STEPS_NEEDED = 3
-
 
 @dataclass(frozen=True, eq=False)
 class Study:
@@ -46,12 +52,15 @@ class Study:
 
     Attributes
     ----------
+    store
+        Of the runs.
     points
         As `gather` returns them.
     samples
         Resamples for intervals.
     """
 
+    store: RunStore
     points: pd.DataFrame
     samples: int
 
@@ -59,6 +68,32 @@ class Study:
     def about(self) -> str:
         """Host and sample sizes."""
         return streams.sample_sizes(self.points)
+
+
+@dataclass(frozen=True, eq=False)
+class Drawing:
+    """A figure and what it was drawn from.
+
+    Attributes
+    ----------
+    name, host
+        Which figure, of which host; the host is empty where the figure is of several.
+    figure
+        Not written yet.
+    provenance
+        Names of runs or experiments, and the sources and versions that ran and drew them.
+    """
+
+    name: str
+    host: str
+    figure: Figure
+    provenance: Mapping[str, str]
+
+    @property
+    def slug(self) -> str:
+        """A file's name."""
+        words = f"{self.name} {self.host}".lower().replace("×", "x")
+        return re.sub(r"[^a-z0-9]+", "-", words).strip("-")
 
 
 @dataclass(frozen=True)
@@ -78,12 +113,12 @@ class Drawn:
 
 
 def draw_store(store: RunStore, folder: Path, *, quick: bool = False) -> Drawn:
-    """Draw what a store has the runs for.
+    """Draw what a store has the runs and experiments for.
 
     Parameters
     ----------
     store
-        Of runs; nothing is run, and nothing in it is changed.
+        Nothing is run, and nothing in it is changed.
     folder
         Where to write; made if missing.
     quick
@@ -99,21 +134,95 @@ def draw_store(store: RunStore, folder: Path, *, quick: bool = False) -> Drawn:
     InputError
         The store has no run with all measures.
     """
-    points = gather(store)
     folder.mkdir(parents=True, exist_ok=True)
     written: list[Path] = []
-    missing: dict[str, str] = {}
+    missing = {name: one.needs for name, one in FIGURES.items()}
+    missing |= {name: one.needs for name, one in EXPERIMENTS.items()}
     with theme():
-        for name, (choose, draw, needs) in FIGURES.items():
-            chosen = [choose(points, host) for host in points["host"].unique()]
-            chosen = [own for own in chosen if len(own)]
-            if not chosen:
-                missing[name] = needs
-            for own in chosen:
-                figure = draw(Study(own, QUICK_SAMPLES if quick else SAMPLES))
-                path = folder / f"{name}-{_slug(own['host'].iloc[0])}"
-                written += save(figure, path, provenance(store, own))
+        for drawing in drawings(store, quick=quick):
+            missing.pop(drawing.name, None)
+            written += save(drawing.figure, folder / drawing.slug, drawing.provenance)
     return Drawn(tuple(written), missing)
+
+
+def drawings(store: RunStore, names: Sequence[str] = (), *, quick: bool = False) -> Iterator[Drawing]:
+    """Draw figures of a store without writing them.
+
+    Parameters
+    ----------
+    store
+        Of runs and experiments.
+    names
+        Keys of `FIGURES` and `EXPERIMENTS`; empty: all.
+    quick
+        200 resamples for each interval instead of 1,000.
+
+    Yields
+    ------
+    Drawing
+        One a figure and host; none where the store does not have what it needs.
+
+    Raises
+    ------
+    InputError
+        An unknown name, or a store without a run with all measures.
+    """
+    known = [*FIGURES, *EXPERIMENTS]
+    for name in names:
+        if name not in known:
+            raise InputError("names", f"some of {', '.join(known)}", repr(name))
+    wanted = names or known
+    samples = QUICK_SAMPLES if quick else SAMPLES
+    points = gather(store)
+    for name in wanted:
+        if name in FIGURES:
+            yield from _of_runs(store, points, name, samples)
+        else:
+            yield from _of_experiments(store, name)
+
+
+def _of_runs(store: RunStore, points: pd.DataFrame, name: str, samples: int) -> Iterator[Drawing]:
+    for host in points["host"].unique():
+        own = FIGURES[name].choose(points, host)
+        if len(own):
+            figure = FIGURES[name].draw(Study(store, own, samples))
+            yield Drawing(name, host, figure, provenance(store, own))
+
+
+def _of_experiments(store: RunStore, name: str) -> Iterator[Drawing]:
+    one = EXPERIMENTS[name]
+    frame = experiment_frame(store, one.experiment)
+    if not len(frame):
+        return
+    for host, own in frame[one.which(frame)].groupby(one.by(frame), sort=False):
+        here = {"package": sphere_theory.__version__, "source": source_hash(sphere_theory)}
+        found = {"experiments": f"{len(own['experiment'].unique())} of {one.experiment}"}
+        drawn = {f"drawn with {key}": value for key, value in here.items()}
+        yield Drawing(name, str(host), one.draw(own), found | drawn)
+
+
+def experiment_frame(store: RunStore, name: str) -> pd.DataFrame:
+    """Everything that was kept of a kind of experiment.
+
+    Parameters
+    ----------
+    store
+        Where it is kept.
+    name
+        Of the kind.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a row, its task's fields beside it (its own columns win), and experiment, the task's name.
+    """
+    import pandas as pd
+
+    rows = []
+    for id, (config, found) in store.experiments(name).items():
+        fields = {key: tuple(value) if isinstance(value, list) else value for key, value in config.items()}
+        rows += [{"experiment": id} | fields | row for row in found]
+    return pd.DataFrame(rows)
 
 
 def provenance(store: RunStore, points: pd.DataFrame) -> dict[str, str]:
@@ -140,123 +249,6 @@ def provenance(store: RunStore, points: pd.DataFrame) -> dict[str, str]:
         **{f"run with {key}": value for key, value in by.items()},
         **{f"drawn with {key}": value for key, value in here.items()},
     }
-
-
-def _slug(host: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", host.lower().replace("×", "x")).strip("-")
-
-
-def _studies(points: pd.DataFrame, host: str) -> list[pd.DataFrame]:
-    own = points[points["host"] == host]
-    return [study for _, study in own.groupby(list(STUDY), sort=False)]
-
-
-def _seeded(study: pd.DataFrame) -> pd.DataFrame:
-    """Points of editors and settings with enough seeds."""
-    same = study.groupby(["base", "settings", "editor"])["seed"]
-    return study[same.transform("nunique") >= SEEDS_NEEDED]
-
-
-def _largest(studies: list[pd.DataFrame], points: pd.DataFrame) -> pd.DataFrame:
-    """The study with the most points, or none of them."""
-    return max(studies, key=len, default=points.iloc[:0])
-
-
-def usual(study: pd.DataFrame) -> pd.DataFrame:
-    """Of each base editor the runs with its commonest settings, by itself and with SPHERE as in the paper.
-
-    Parameters
-    ----------
-    study
-        Points of comparable runs.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Some of them.
-    """
-    paper = study[(study["editor"] == study["base"]) | (study["editor"] == study["base"] + " + SPHERE")]
-    counted = paper.groupby(["base", "settings"])["run"].nunique().reset_index()
-    chosen = counted.sort_values("run").groupby("base").tail(1)[["base", "settings"]]
-    return paper.merge(chosen, on=["base", "settings"])
-
-
-def _courses(points: pd.DataFrame, host: str) -> pd.DataFrame:
-    """The usual runs with enough points, of the study that has most of them on enough seeds."""
-    found = []
-    for study in _studies(points, host):
-        long = study.groupby("run")["edits"].transform("size") >= POINTS_NEEDED
-        chosen = usual(study[long])
-        found.append(_seeded(chosen))
-    return _largest(found, points)
-
-
-def _paired(points: pd.DataFrame, host: str) -> pd.DataFrame:
-    chosen = _courses(points, host)
-    try:
-        gains(chosen)
-    except InputError:
-        return points.iloc[:0]
-    return chosen
-
-
-def _several_editors(points: pd.DataFrame, host: str) -> pd.DataFrame:
-    chosen = _courses(points, host)
-    return chosen if chosen["base"].nunique() >= 2 else points.iloc[:0]
-
-
-def _forecast(points: pd.DataFrame, host: str) -> pd.DataFrame:
-    """Courses of several editors, enough of them to fit on where an editor or a seed is left out."""
-    chosen = _several_editors(points, host)
-    if not len(chosen):
-        return chosen
-    runs = usable(openings(chosen))
-    return points.iloc[:0] if any(out_of_sample(runs, by=fold).empty for fold in FOLDS) else chosen
-
-
-def _grids(points: pd.DataFrame, host: str) -> pd.DataFrame:
-    """The study with enough pairs of η and α."""
-    found = []
-    for study in map(_seeded, _studies(points, host)):
-        sphere = study[study["operator"] == PROJECTED]
-        if len(sphere[["eta", "alpha"]].drop_duplicates()) >= GRID_NEEDED:
-            found.append(study)
-    return _largest(found, points)
-
-
-def _fronts(points: pd.DataFrame, host: str) -> pd.DataFrame:
-    chosen = _grids(points, host)
-    if not len(chosen) or not (settings_reached(chosen)["kind"] == TURNED).any():
-        return points.iloc[:0]
-    return chosen
-
-
-def _audited(points: pd.DataFrame, host: str) -> pd.DataFrame:
-    if "total_certified" not in points:
-        return points.iloc[:0]
-    return _longest(_courses(points.dropna(subset=["total_certified", "path_bound"]), host))
-
-
-def _step_sizes(points: pd.DataFrame, host: str) -> pd.DataFrame:
-    """Long audited runs of editors of several strengths, alone and with SPHERE as in the paper."""
-    own = points[points["host"] == host]
-    if "total_certified" not in own:
-        return points.iloc[:0]
-    own = own.dropna(subset=["total_certified", "path_bound"])
-    own = own[(own["editor"] == own["base"]) | (own["editor"] == own["base"] + " + SPHERE")]
-    found = []
-    for _, same in own.groupby("batch_size", sort=False):
-        # Runs of 50,000 edits beside those of 100,000.
-        seeded = same[same["planned"] >= same["planned"].max() / 2]
-        seeds = seeded.groupby(["base", "settings", "editor", "planned"])["seed"].transform("nunique")
-        seeded = seeded[seeds >= SEEDS_NEEDED]
-        if len(seeded) and seeded.groupby("base")["settings"].nunique().max() >= STEPS_NEEDED:
-            found.append(seeded)
-    return _largest(found, points)
-
-
-def _longest(study: pd.DataFrame) -> pd.DataFrame:
-    return study[study["planned"] == study["planned"].max()]
 
 
 def _curves(study: Study) -> Figure:
@@ -311,22 +303,122 @@ def _stress_steps(study: Study) -> Figure:
     return step_size_map(ends, step_exponents(ends, samples=study.samples), study.about)
 
 
-_COURSE = f"streams with {POINTS_NEEDED} or more points on {SEEDS_NEEDED} or more seeds"
+def _sizes(study: Study) -> Figure:
+    return review.edit_size(courses(study.points, SIZES), study.about)
 
-# Name: what chooses a host's runs (none if they do not do), what draws them, and what it needs in words.
-FIGURES: Mapping[str, tuple[Callable[[pd.DataFrame, str], pd.DataFrame], Callable[[Study], Figure], str]] = {
-    "streams": (_courses, _curves, _COURSE),
-    "correlation": (_courses, _correlation, _COURSE),
-    "warning": (_several_editors, _warning, f"{_COURSE}, of two or more editors"),
-    "gains": (_paired, _gains, f"{_COURSE}, with and without SPHERE"),
-    "ablation": (_grids, _maps, f"{GRID_NEEDED} or more pairs of η and α on {SEEDS_NEEDED} or more seeds"),
-    "front": (_fronts, _front, "as ablation, and base editors with another ridge"),
-    "forecast": (_forecast, _collapse_forecasts, f"{_COURSE}, of two or more editors that collapse later"),
-    "stress": (_audited, _stress, f"{_COURSE}, with audits and certificates"),
-    "stress-steps": (
-        _step_sizes,
+
+def _projection_cost(study: Study) -> Figure:
+    batches = timings(study.store)
+    own = batches[batches["run"].isin(study.points["run"])]
+    return review.cost(projection_costs(own), study.about)
+
+
+def _turning(study: Study) -> Figure:
+    return review.turning(courses(study.points, TURNING), refreshed(study.points), study.about)
+
+
+def _seeds(study: Study) -> Figure:
+    return review.seeds(gains_along(study.points), study.about)
+
+
+class RunFigure(NamedTuple):
+    """What chooses a host's runs (none if they do not do), what draws them, what it needs in words."""
+
+    choose: Callable[[pd.DataFrame, str], pd.DataFrame]
+    draw: Callable[[Study], Figure]
+    needs: str
+
+
+_COURSE = f"streams with {POINTS_NEEDED} or more points on {SEEDS_NEEDED} or more seeds"
+_PAIRS = f"{_COURSE}, with and without SPHERE"
+
+FIGURES: Mapping[str, RunFigure] = {
+    "streams": RunFigure(selection.courses, _curves, _COURSE),
+    "correlation": RunFigure(selection.courses, _correlation, _COURSE),
+    "warning": RunFigure(selection.several_editors, _warning, f"{_COURSE}, of two or more editors"),
+    "gains": RunFigure(selection.paired, _gains, _PAIRS),
+    "ablation": RunFigure(
+        selection.grids_of, _maps, f"{GRID_NEEDED} or more pairs of η and α on {SEEDS_NEEDED} or more seeds"
+    ),
+    "front": RunFigure(selection.fronts, _front, "as ablation, and base editors with another ridge"),
+    "forecast": RunFigure(
+        selection.forecastable,
+        _collapse_forecasts,
+        f"{_COURSE}, of two or more editors that collapse later",
+    ),
+    "stress": RunFigure(selection.audited, _stress, f"{_COURSE}, with audits and certificates"),
+    "stress-steps": RunFigure(
+        selection.step_sizes,
         _stress_steps,
         f"streams with audits and certificates of an editor with {STEPS_NEEDED} or more λ, each on "
         f"{SEEDS_NEEDED} or more seeds",
     ),
+    "edit-size": RunFigure(selection.courses, _sizes, _COURSE),
+    "projection-cost": RunFigure(selection.paired, _projection_cost, _PAIRS),
+    "turning": RunFigure(selection.refreshing, _turning, 'SPHERE with and without basis="current"'),
+    "seeds": RunFigure(selection.several_seeds, _seeds, f"{_PAIRS}, of alphaedit"),
+}
+
+
+def _everything(frame: pd.DataFrame) -> pd.Series:
+    return frame["experiment"].notna()
+
+
+def _together(frame: pd.DataFrame) -> pd.Series:
+    """One figure of all rows."""
+    return frame["experiment"].map(lambda _: "")
+
+
+def _layers(frame: pd.DataFrame) -> pd.Series:
+    """A figure for each layer and kind of keys."""
+    real = frame["model"] == "minilm"
+    words = frame["model"] + " " + frame["shape"].map(lambda shape: "x".join(map(str, shape)))
+    synthetic = words + " " + frame["spectrum"]
+    return synthetic.where(~real, "MiniLM layer " + frame["layer"].astype(str))
+
+
+class ExperimentFigure(NamedTuple):
+    """Which experiment, what draws its rows, which of them, one figure for each value of what."""
+
+    experiment: str
+    draw: Callable[[pd.DataFrame], Figure]
+    which: Callable[[pd.DataFrame], pd.Series] = _everything
+    by: Callable[[pd.DataFrame], pd.Series] = _together
+
+    @property
+    def needs(self) -> str:
+        """In words."""
+        return f"the experiment {self.experiment} of `sphere-theory study`"
+
+
+def _of_probe(frame: pd.DataFrame, shown: Sequence[tuple[str, str, str | None]]) -> Figure:
+    return bounds.violations(frame.to_dict("records"), shown)
+
+
+def _with_about(draw: Callable[[pd.DataFrame, str], Figure], frame: pd.DataFrame) -> Figure:
+    hosts = ", ".join(frame["host"].unique()) if "host" in frame else ""
+    seeds = frame["seed"].nunique()
+    return draw(frame, f"{hosts}. {seeds} seeds each")
+
+
+EXPERIMENTS: Mapping[str, ExperimentFigure] = {
+    "bound": ExperimentFigure(
+        "probe", partial(_of_probe, shown=bounds.PANELS), lambda frame: frame["layer"] < 0
+    ),
+    "bound-real": ExperimentFigure(
+        "probe", partial(_of_probe, shown=bounds.REAL_PANELS), lambda frame: frame["layer"] >= 0
+    ),
+    "neuron-angles": ExperimentFigure("neuron-angles", neurons.angle_histograms, by=_layers),
+    "neuron-map": ExperimentFigure("neuron-map", neurons.neuron_maps, by=_layers),
+    "dose": ExperimentFigure("interventions", partial(_with_about, interventions.dose_response)),
+    "contrasts": ExperimentFigure("interventions", partial(_with_about, interventions.contrasts)),
+    "companions": ExperimentFigure("interventions", partial(_with_about, interventions.companions)),
+    "upkeep": ExperimentFigure("upkeep", partial(_with_about, interventions.with_upkeep)),
+    "upkeep-contrasts": ExperimentFigure("upkeep", partial(_with_about, interventions.upkeep_contrasts)),
+    "cost": ExperimentFigure("cost", cost.cost_growth),
+    "cost-extrapolated": ExperimentFigure("cost", cost.cost_extrapolated),
+    "cost-stream": ExperimentFigure("cost-stream", cost.cost_along_stream),
+    "keys": ExperimentFigure("keys", review.orthonormality),
+    "energy-directions": ExperimentFigure("energy-directions", review.directions),
+    "null-space": ExperimentFigure("space-overlap", review.null_space),
 }

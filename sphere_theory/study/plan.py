@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from sphere_theory.analysis import cost, interventions, neuron_maps, probed, spaces
 from sphere_theory.analysis.experiment import Experiment
 from sphere_theory.streams.grid import Task, read_grid
 
 FULL, QUICK = "full", "quick"
+
+# Modules of experiments, each with its tasks.
+_EXPERIMENTS = (interventions, spaces, neuron_maps, probed, cost)
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,8 @@ def plan(*, quick: bool = False) -> Plan:
     """
     tasks = [task for path in grids(quick=quick) for task in read_grid(path)]
     tasks.sort(key=lambda task: -task.host.edits)
-    return Plan(tuple(dict.fromkeys(tasks)), ())
+    experiments = [one for module in _EXPERIMENTS for one in module.tasks(quick)]
+    return Plan(tuple(dict.fromkeys(tasks)), tuple(experiments))
 
 
 def grids(*, quick: bool = False) -> list[Path]:

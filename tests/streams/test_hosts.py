@@ -107,7 +107,9 @@ def test_a_stream_of_recorded_facts() -> None:
     assert (len(whole), len(whole.values), whole.record["facts"]) == (70, 30, 30)
     assert whole.keys.dtype == torch.float32, "expected keys as they were recorded: half the memory"
     assert whole.batch(0, 3).keys.dtype == whole.preserved.dtype == whole.values.dtype == torch.float64
-    assert torch.equal(whole.other_keys(0, 70), -whole.own_keys(0, 70)), "expected the same facts' paraphrases"
+    assert torch.equal(whole.other_keys(0, 70), -whole.own_keys(0, 70)), (
+        "expected the same facts' paraphrases"
+    )
     few, other = (recorded.stream(W, edits=10, order="random", seed=seed, noise=0.0) for seed in (1, 2))
     assert (len(few), len(few.values)) == (10, 10)
     rows = {tuple(key) for key in recorded.keys.tolist()}

@@ -1,0 +1,284 @@
+"""Which runs of a store a figure or a finding is about: one host's comparable runs, or none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from sphere_theory.analysis.ablation import TURNED, settings_reached
+from sphere_theory.analysis.forecast import FOLDS, openings, out_of_sample, usable
+from sphere_theory.analysis.gains import gains
+from sphere_theory.analysis.review import gains_along, refreshed
+from sphere_theory.analysis.runs import PROJECTED, STUDY
+from sphere_theory.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# A stream with fewer points has no course to speak of; fewer seeds have no spread.
+POINTS_NEEDED, SEEDS_NEEDED, GRID_NEEDED = 8, 3, 6
+
+# Settings of one editor, so that its steps differ in size.
+STEPS_NEEDED = 3
+
+
+def _studies(points: pd.DataFrame, host: str) -> list[pd.DataFrame]:
+    own = points[points["host"] == host]
+    return [study for _, study in own.groupby(list(STUDY), sort=False)]
+
+
+def _seeded(study: pd.DataFrame) -> pd.DataFrame:
+    """Points of editors and settings with enough seeds."""
+    same = study.groupby(["base", "settings", "editor"])["seed"]
+    return study[same.transform("nunique") >= SEEDS_NEEDED]
+
+
+def _largest(studies: list[pd.DataFrame], points: pd.DataFrame) -> pd.DataFrame:
+    """The study with the most points, or none of them."""
+    return max(studies, key=len, default=points.iloc[:0])
+
+
+def usual(study: pd.DataFrame) -> pd.DataFrame:
+    """Of each base editor the runs with its commonest settings, by itself and with SPHERE as in the paper.
+
+    Parameters
+    ----------
+    study
+        Points of comparable runs.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Some of them.
+    """
+    paper = study[(study["editor"] == study["base"]) | (study["editor"] == study["base"] + " + SPHERE")]
+    counted = paper.groupby(["base", "settings"])["run"].nunique().reset_index()
+    chosen = counted.sort_values("run").groupby("base").tail(1)[["base", "settings"]]
+    return paper.merge(chosen, on=["base", "settings"])
+
+
+def courses(points: pd.DataFrame, host: str) -> pd.DataFrame:
+    """The usual runs with enough points, of the study that has most of them on enough seeds.
+
+    Parameters
+    ----------
+    points
+        As `gather` returns them.
+    host
+        Which.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Some of the points, or none.
+    """
+    found = []
+    for study in _studies(points, host):
+        long = study.groupby("run")["edits"].transform("size") >= POINTS_NEEDED
+        chosen = usual(study[long])
+        found.append(_seeded(chosen))
+    return _largest(found, points)
+
+
+def paired(points: pd.DataFrame, host: str) -> pd.DataFrame:
+    """Courses with and without SPHERE on the same seed.
+
+    Parameters
+    ----------
+    points
+        As `gather` returns them.
+    host
+        Which.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Some of the points, or none.
+    """
+    chosen = courses(points, host)
+    return chosen if _defined(gains, chosen) else points.iloc[:0]
+
+
+def several_editors(points: pd.DataFrame, host: str) -> pd.DataFrame:
+    """Courses of two editors or more.
+
+    Parameters
+    ----------
+    points
+        As `gather` returns them.
+    host
+        Which.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Some of the points, or none.
+    """
+    chosen = courses(points, host)
+    return chosen if chosen["base"].nunique() >= 2 else points.iloc[:0]
+
+
+def forecastable(points: pd.DataFrame, host: str) -> pd.DataFrame:
+    """Courses of several editors, enough of them to fit on where an editor or a seed is left out.
+
+    Parameters
+    ----------
+    points
+        As `gather` returns them.
+    host
+        Which.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Some of the points, or none.
+    """
+    chosen = several_editors(points, host)
+    if not len(chosen):
+        return chosen
+    runs = usable(openings(chosen))
+    return points.iloc[:0] if any(out_of_sample(runs, by=fold).empty for fold in FOLDS) else chosen
+
+
+def grids_of(points: pd.DataFrame, host: str) -> pd.DataFrame:
+    """The study with enough pairs of η and α.
+
+    Parameters
+    ----------
+    points
+        As `gather` returns them.
+    host
+        Which.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Some of the points, or none.
+    """
+    found = []
+    for study in map(_seeded, _studies(points, host)):
+        sphere = study[study["operator"] == PROJECTED]
+        if len(sphere[["eta", "alpha"]].drop_duplicates()) >= GRID_NEEDED:
+            found.append(study)
+    return _largest(found, points)
+
+
+def fronts(points: pd.DataFrame, host: str) -> pd.DataFrame:
+    """A grid of η and α beside base editors with another strength.
+
+    Parameters
+    ----------
+    points
+        As `gather` returns them.
+    host
+        Which.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Some of the points, or none.
+    """
+    chosen = grids_of(points, host)
+    if not len(chosen) or not (settings_reached(chosen)["kind"] == TURNED).any():
+        return points.iloc[:0]
+    return chosen
+
+
+def audited(points: pd.DataFrame, host: str) -> pd.DataFrame:
+    """The longest courses with audits and certificates.
+
+    Parameters
+    ----------
+    points
+        As `gather` returns them.
+    host
+        Which.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Some of the points, or none.
+    """
+    if "total_certified" not in points:
+        return points.iloc[:0]
+    return _longest(courses(points.dropna(subset=["total_certified", "path_bound"]), host))
+
+
+def step_sizes(points: pd.DataFrame, host: str) -> pd.DataFrame:
+    """Long audited runs of editors of several strengths, alone and with SPHERE as in the paper.
+
+    Parameters
+    ----------
+    points
+        As `gather` returns them.
+    host
+        Which.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Some of the points, or none.
+    """
+    own = points[points["host"] == host]
+    if "total_certified" not in own:
+        return points.iloc[:0]
+    own = own.dropna(subset=["total_certified", "path_bound"])
+    own = own[(own["editor"] == own["base"]) | (own["editor"] == own["base"] + " + SPHERE")]
+    found = []
+    for _, same in own.groupby("batch_size", sort=False):
+        # Runs of 50,000 edits beside those of 100,000.
+        seeded = same[same["planned"] >= same["planned"].max() / 2]
+        seeds = seeded.groupby(["base", "settings", "editor", "planned"])["seed"].transform("nunique")
+        seeded = seeded[seeds >= SEEDS_NEEDED]
+        if len(seeded) and seeded.groupby("base")["settings"].nunique().max() >= STEPS_NEEDED:
+            found.append(seeded)
+    return _largest(found, points)
+
+
+def _longest(study: pd.DataFrame) -> pd.DataFrame:
+    return study[study["planned"] == study["planned"].max()]
+
+
+def refreshing(points: pd.DataFrame, host: str) -> pd.DataFrame:
+    """Runs of SPHERE with U of the current weights beside those with U of the pretrained ones.
+
+    Parameters
+    ----------
+    points
+        As `gather` returns them.
+    host
+        Which.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Some of the points, or none.
+    """
+    return _largest([study for study in _studies(points, host) if _defined(refreshed, study)], points)
+
+
+def several_seeds(points: pd.DataFrame, host: str) -> pd.DataFrame:
+    """Courses with and without SPHERE, of AlphaEdit among others.
+
+    Parameters
+    ----------
+    points
+        As `gather` returns them.
+    host
+        Which.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Some of the points, or none.
+    """
+    chosen = paired(points, host)
+    return chosen if _defined(gains_along, chosen) else points.iloc[:0]
+
+
+def _defined(statistic: Callable[[pd.DataFrame], object], points: pd.DataFrame) -> bool:
+    try:
+        statistic(points)
+    except InputError:
+        return False
+    return True
