@@ -104,6 +104,16 @@ def test_compensation_is_of_sphere_alone() -> None:
     assert sphere.editor == Sphere(plain.editor, eta=0.5, alpha=0.8, compensate=True)
 
 
+def test_options_of_sphere_stand_with_an_editor_that_never_goes_without() -> None:
+    grid = SMALL | {"editors": [{"name": "memit-seq", "basis": "current"}], "eta": [0.5], "alpha": [0.8]}
+    (task,) = expand(grid | {"plain": False})
+    assert task.editor == Sphere(MemitSequential(ridge=15.0), basis="current")
+    with pytest.raises(
+        RangeError, match="editors, memit-seq: overrides: expected hyperparameters of memit-seq"
+    ):
+        expand(grid)
+
+
 def test_layers_and_orders() -> None:
     tasks = expand(SMALL | {"layers": [0, 5], "orders": ["random", "clustered"]})
     assert [(task.host.layer, task.host.order) for task in tasks] == [
