@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 # How `facts` calls SPHERE with U of the weights before each batch, and with that of the pretrained ones.
 CURRENT, PRETRAINED = "basis=current", ""
 
-# How ΔW and the principal space of the weights lie to that of the pretrained weights.
-TURNING = ("principal_overlap", "principal_angle", "principal_share")
+# How ΔW and the principal space of the weights lie to that of the pretrained weights, and its rank.
+TURNING = ("principal_overlap", "principal_angle", "principal_share", "principal_rank")
 SIZES = ("edit_norm", "step_norm")
 
 _SAME = (*STUDY, "base", "settings")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -479,8 +480,7 @@ class EnergyDirections(OnLayer):
             for name, space in spaces.items()
         ]
         rows += self._models(W, slope, own)
-        for editor in self._editors(memory):
-            known = _with_null_space(memory, editor)
+        for editor, known in self._editors(memory):
             for draw in range(self.batches):
                 update = editor.update(known, stream.batch(draw * self.batch, (draw + 1) * self.batch))
                 told = {"kind": "edit", "edit": editor.name, "draw": draw}
@@ -493,16 +493,16 @@ class EnergyDirections(OnLayer):
             cosine = float((model * slope).sum()) / (frobenius(model) * frobenius(slope))
             yield {"kind": "model", "part": part, "cosine": cosine, "share": inside(model, own)}
 
-    def _editors(self, memory: LayerMemory) -> Iterator[Editor]:
+    def _editors(self, memory: LayerMemory) -> Iterator[tuple[Editor, LayerMemory]]:
         settings = {"ridge": self.ridge, "l2": self.l2, "threshold": self.threshold}
         for name in self.editors:
             known = find_editor(name).record()
             editor = find_editor(name, **{key: value for key, value in settings.items() if key in known})
-            try:
-                _with_null_space(memory, editor)
-            except SingularError:
+            if not isinstance(editor, AlphaEdit):
+                yield editor, memory
                 continue
-            yield editor
+            with suppress(SingularError):
+                yield editor, _with_null_space(memory, null_space(memory, self.threshold))
 
     def _effects(
         self, W: Tensor, update: LowRankUpdate | Tensor, spaces: Mapping[str, Subspace]
@@ -525,12 +525,9 @@ class EnergyDirections(OnLayer):
             }
 
 
-def _with_null_space(memory: LayerMemory, editor: Editor) -> LayerMemory:
+def _with_null_space(memory: LayerMemory, space: Float[Tensor, "d q"]) -> LayerMemory:
     """The layer with what AlphaEdit would make for every first batch anew."""
-    if not isinstance(editor, AlphaEdit):
-        return memory
-    state = {"null_space": null_space(memory, editor.threshold)}
-    return LayerMemory(memory.weight, memory.second_moment, memory.samples, state=state)
+    return LayerMemory(memory.weight, memory.second_moment, memory.samples, state={"null_space": space})
 
 
 # ---- SPHERE's space and AlphaEdit's ----------------------------------------------------------------------
@@ -597,7 +594,8 @@ class SpaceOverlap(OnLayer):
             if at["kept"]:
                 editor = AlphaEdit(self.l2, threshold)
                 chance = {"threshold": threshold, "chance": at["inside"] * rank / at["kept"]}
-                rows += self._edits(editor, memory, stream, U, chance)
+                ready = _with_null_space(memory, vectors[:, : at["kept"]].contiguous())
+                rows += self._edits(editor, ready, stream, U, chance)
         return [known | row for row in rows]
 
     @staticmethod
@@ -611,10 +609,9 @@ class SpaceOverlap(OnLayer):
     def _edits(
         self, editor: Editor, memory: LayerMemory, stream: EditStream, U: Subspace, told: Row
     ) -> Iterator[Row]:
-        known = _with_null_space(memory, editor)
         for draw in range(self.batches):
             batch = stream.batch(draw * self.batch, (draw + 1) * self.batch)
-            share = inside(dense_tensor(editor.update(known, batch)), U)
+            share = inside(dense_tensor(editor.update(memory, batch)), U)
             yield {"kind": "edit", "edit": editor.name, "draw": draw, "edit_inside": share} | told
 
 
@@ -652,7 +649,8 @@ def tasks(quick: bool) -> list[OnLayer]:
     for seed in range(3):
         drawn = made | {"seed": seed}
         uneven = drawn | {"source": "gaussian", "spectrum": "power", "batches": 1}
-        found += [KeyGeometry(**drawn, source=source, spectrum=spectrum) for source, spectrum in _SOURCES]
+        for source, spectrum in _SOURCES:
+            found.append(KeyGeometry(**drawn, source=source, spectrum=spectrum, draws=1))
         found.append(EnergyDirections(**uneven, threshold=max(_THRESHOLDS)))
         found.append(SpaceOverlap(**uneven, thresholds=_THRESHOLDS))
     return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from sphere_theory.figures.style import COLOURS, caption, panels
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 REAL = "MiniLM"
@@ -41,8 +42,7 @@ def orthonormality(rows: pd.DataFrame) -> Figure:
     """
     sets, spectra = rows[rows["kind"] == "set"], rows[rows["kind"] == "spectrum"]
     palette = _palette(rows)
-    figure, (error, pairs, spectrum) = panels(1, 3, width=12.5, height=4.4)
-    ends = []
+    figure, (pairs, error, spectrum) = panels(1, 3, width=12.5, height=4.2)
     for group, colour in palette.items():
         own = sets[_group(sets) == group]
         for of, style in (("edited", "-"), ("preserved", "--")):
@@ -53,8 +53,6 @@ def orthonormality(rows: pd.DataFrame) -> Figure:
                 means = line.groupby("keys")["error_best"].mean()
                 axes_label = f"{label}, {of}"
                 error.plot(means.index, means, style, color=colour, linewidth=0.9, label=axes_label)
-            if of == "edited":
-                ends.append((float(means.iloc[-1]), group, colour))
         at = own[own["keys"] == own["keys"].max()]
         place = list(palette).index(group)
         each = at.groupby(["label", "seed"], sort=False)["cosine"].mean()
@@ -83,7 +81,6 @@ def orthonormality(rows: pd.DataFrame) -> Figure:
     error.set_ylim(-0.03, 1.03)
     error.set_xlabel("keys m")
     error.set_ylabel("min over c of ‖c·XᵀX − I‖ / ‖I‖")
-    _end_labels(error, ends)
     spectrum.set_xscale("log")
     spectrum.set_yscale("log")
     spectrum.set_xlabel("k")
@@ -102,13 +99,12 @@ def orthonormality(rows: pd.DataFrame) -> Figure:
     for axes in (error, pairs, spectrum):
         axes.spines[["top", "right"]].set_visible(False)
     _title(figure, "How far keys are from the orthonormal inputs of Theorem 1")
-    real = rows["real"].astype(bool)
     caption(
         figure,
-        f"{rows[real]['label'].nunique()} MiniLM layers with recorded keys, a line each (dashed: preserved "
-        f"keys K0, solid: keys to edit), and {rows[~real]['seed'].nunique()} seeds of each kind of "
-        f"synthetic keys; {int(sets['draw'].max()) + 1} random sets of each size, means. 0: orthonormal "
-        "but for a unit, as the theorem supposes. Pairs: of the largest sets, a dot a layer or seed.",
+        f"{_layers(rows)}, a line each (dashed: preserved keys K0, solid: keys to edit), and "
+        f"{_seeds(rows)} of each kind of synthetic keys; means over up to "
+        f"{_count(sets['draw'].max() + 1, 'random set')} of each size. 0: orthonormal but for a unit, as "
+        "the theorem supposes. Pairs: in the largest sets, a dot a layer or seed.",
         width=170,
     )
     return figure
@@ -149,13 +145,21 @@ def edit_size(found: pd.DataFrame, about: str) -> Figure:
     figure, (total, step) = panels(1, 2, width=11, height=4.2)
     _course(total, found, "edit_norm", "‖ΔW‖ / ‖W‖, all edits so far")
     _course(step, found, "step_norm", "‖ΔW‖ / ‖W‖, newest batch")
-    for axes in (total, step):
-        axes.set_yscale("log")
+    for axes, column in ((total, "edit_norm"), (step, "step_norm")):
+        means = found[found["column"] == column]["mean"]
+        _log_heights(axes, means)
     _name_lines(step, found, "step_norm")
     total.axhline(1, color="0.6", linewidth=0.8, linestyle=":")
     _title(figure, "How large edits are beside the weights")
     caption(figure, f"{about}. Lines: means over seeds; bands: 95% intervals (Student's t).", width=150)
     return figure
+
+
+def _log_heights(axes: Axes, means: pd.Series) -> None:
+    """A logarithmic scale around means: the lower end of an interval may be below 0."""
+    axes.set_yscale("log")
+    axes.set_ylim(means.min() / 2, means.max() * 2)
+    _plain_ticks(axes.yaxis)
 
 
 def _course(axes: Axes, found: pd.DataFrame, column: str, label: str, scale: float = 1.0) -> None:
@@ -254,7 +258,7 @@ def cost(found: pd.DataFrame, about: str) -> Figure:
         axes.spines[["top", "right", "left"]].set_visible(False)
     for row in found[found["ratio"] == "projection"].itertuples(index=False):
         grid[0].annotate(
-            f"{1000 * row.project:.2g} of {1000 * row.solve:.2g} ms",
+            f"{_read(1000 * row.project)} of {_read(1000 * row.solve)} ms",
             (100 * row.mean, editors.index(row.editor)),
             (0, 6),
             textcoords="offset points",
@@ -271,6 +275,10 @@ def cost(found: pd.DataFrame, about: str) -> Figure:
         width=150,
     )
     return figure
+
+
+def _read(value: float) -> str:
+    return f"{value:.2g}" if value < 10 else f"{value:.0f}"
 
 
 # ---- Does the pretrained principal space stay the right one ------------------------------------------------
@@ -294,37 +302,41 @@ def turning(found: pd.DataFrame, compared: pd.DataFrame, about: str) -> Figure:
         Above the turn, a line an editor; below the metrics with a refreshed U less those with the pretrained
         one.
     """
-    figure, grid = panels(2, 3, width=13, height=6.6)
-    _course(grid[0], found, "principal_overlap", "share of span(U0) left, ‖U0ᵀU‖² / r")
-    _course(grid[1], found, "principal_angle", "largest principal angle (°)", 180 / np.pi)
-    _course(grid[2], found, "principal_share", "share of ‖ΔW‖² in span(U0)")
-    for axes in (grid[0], grid[2]):
-        axes.set_ylim(-0.03, 1.03)
-    grid[1].set_ylim(0, 93)
-    _name_lines(grid[2], found, "principal_share")
+    figure, grid = panels(2, 4, width=14.5, height=6.4)
+    _course(grid[0], found, "principal_overlap", "share of span(U0) left")
+    _course(grid[1], found, "principal_rank", "rank of U")
+    _course(grid[2], found, "principal_angle", "largest principal angle (°)", 180 / np.pi)
+    _course(grid[3], found, "principal_share", "share of ‖ΔW‖² in span(U0)")
+    _log_heights(grid[0], found[found["column"] == "principal_overlap"]["mean"])
+    grid[3].set_ylim(-0.03, 1.03)
+    grid[1].set_ylim(0, None)
+    grid[2].set_ylim(0, 93)
+    _name_lines(grid[3], found, "principal_share")
     palette = _bases(found)
-    for axes, metric in zip(grid[3:], METRICS, strict=True):
+    for axes, metric in zip(grid[4:], METRICS, strict=False):
         own = compared[compared["metric"] == metric]
         ends = []
         for base, line in own.groupby("base", sort=False):
-            axes.plot(line["edits"], line["gain"], color=palette[base], linewidth=1.4, label=base)
-            axes.fill_between(
-                line["edits"], line["low"], line["high"], color=palette[base], alpha=0.15, linewidth=0
-            )
-            ends.append((float(line["gain"].iloc[-1]), base, palette[base]))
+            colour = palette[base]
+            low, high = line["low"].clip(-1, 1), line["high"].clip(-1, 1)
+            axes.plot(line["edits"], line["gain"], color=colour, linewidth=1.4, label=base)
+            axes.fill_between(line["edits"], low, high, color=colour, alpha=0.15, linewidth=0)
+            ends.append((float(line["gain"].iloc[-1]), base, colour))
         axes.axhline(0, color="0.5", linewidth=0.8)
         axes.set_xlim(0, None)
         axes.set_xlabel("edits")
-        axes.set_ylabel(f"{metric}, refreshed − pretrained")
+        axes.set_title(metric, loc="left", fontsize="medium")
         axes.spines[["top", "right"]].set_visible(False)
         if metric == METRICS[-1]:
             _end_labels(axes, ends)
+    grid[4].set_ylabel("refreshed U − pretrained U")
+    grid[7].set_axis_off()
     _title(figure, "Does the pretrained principal space stay the right one?")
     caption(
         figure,
-        f"{about}. Above: dashed with SPHERE, dotted with SPHERE on U of the weights before each batch. "
-        f"Below: the difference that makes, paired on {int(compared['seeds'].max())} seeds. Means over "
-        "seeds; bands: 95% intervals (Student's t).",
+        f"{about}. Dashed with SPHERE, dotted with SPHERE on U of the weights before each batch. Share left: "
+        "‖U0ᵀU‖² / r, at most the rank of U over r. Below: what a refreshed U changes, paired on "
+        f"{_count(compared['seeds'].max(), 'seed')}. Means over seeds; bands: 95% intervals (Student's t).",
         width=170,
     )
     return figure
@@ -365,7 +377,7 @@ def directions(rows: pd.DataFrame) -> Figure:
     _dots(explained, model, "part", list(_PARTS), "cosine", groups)
     explained.set_yticks(range(len(_PARTS)), list(_PARTS.values()), fontsize="small")
     explained.set_xlim(-0.03, 1.03)
-    explained.set_xlabel("cosine with ∇HE of the gradient of\n½‖Σûᵢ‖² (mean) + ⅜‖ÛᵀÛ‖² (covariance)")
+    explained.set_xlabel("cosine with ∇HE of the\ngradient of that part of HE")
     for axes, name in zip(left, edits, strict=True):
         own = edit[edit["edit"] == name]
         _dots(axes, own, "space", names, "change_left", groups, log=True)
@@ -374,6 +386,7 @@ def directions(rows: pd.DataFrame) -> Figure:
         axes.plot(means, range(len(names)), "|", color="0.2", markersize=16, gid="shrunk")
         axes.axvline(1, color="0.6", linewidth=0.8)
         axes.set_xscale("log")
+        _plain_ticks(axes.xaxis)
         axes.set_yticks(range(len(names)), [""] * len(names))
         axes.set_title(name, loc="left", fontsize="medium")
         axes.set_xlabel("|ΔHE| left by P, after / before\n( | : shrunk to the same norm)")
@@ -382,19 +395,33 @@ def directions(rows: pd.DataFrame) -> Figure:
         axes.grid(axis="y", color="0.93")
         axes.invert_yaxis()
     for k, (group, colour) in enumerate(groups.items()):
-        figure.text(0.99, 0.985 - 0.045 * k, group, color=colour, ha="right", va="top", fontsize="small")
+        explained.text(
+            0.03, 0.24 - 0.06 * k, group, color=colour, transform=explained.transAxes, fontsize="small"
+        )
     _title(figure, "Why directions of variance, for an energy of angles?")
-    real = rows["real"].astype(bool)
     caption(
         figure,
-        f"{rows[real]['label'].nunique()} MiniLM layers with recorded keys and "
-        f"{rows[~real]['seed'].nunique()} seeds of a synthetic layer, {int(edit['draw'].max()) + 1} "
-        f"batches of {int(edit['batch'].max())} edits a layer from the pretrained weights, η = "
-        f"{rows['eta'].iloc[0]:g}, α = {rows['alpha'].iloc[0]:g}. Small: one layer or seed; large: mean "
-        "(of |ΔHE| geometric) with its 95% interval over them (Student's t).",
-        width=170,
+        f"{_layers(rows)} and {_seeds(rows)} of a synthetic layer, up to "
+        f"{_count(edit['draw'].max() + 1, 'batch', 'batches')} of {int(edit['batch'].max())} edits a layer "
+        f"from the pretrained weights, η = {rows['eta'].iloc[0]:g}, α = {rows['alpha'].iloc[0]:g}. To "
+        "second order in the cosines HE is a constant + √½(½‖Σûᵢ‖² + ⅜‖ÛᵀÛ‖²): mean direction and "
+        "covariance. Small: one layer or seed; large: mean (of |ΔHE| geometric) with its 95% interval "
+        "over them (Student's t).",
+        width=180,
     )
     return figure
+
+
+def _plain_ticks(axis: Axis) -> None:
+    """Numbers on a logarithmic axis as they are read, few enough not to touch."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+    low, high = sorted(axis.get_view_interval())
+    steps = (1,) if high / low > 100 else (1, 2, 5) if high / low > 3 else (1, 1.2, 1.5, 2, 3, 5, 8, 9)
+    ticks = [step * 10.0**power for power in range(-9, 10) for step in steps]
+    axis.set_major_locator(FixedLocator([tick for tick in ticks if low <= tick <= high]))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_locator(NullLocator())
 
 
 def _dots(
@@ -493,13 +520,11 @@ def null_space(rows: pd.DataFrame) -> Figure:
     for axes in (share, edits):
         axes.spines[["top", "right"]].set_visible(False)
     _title(figure, "SPHERE's space and AlphaEdit's null space")
-    real = rows["real"].astype(bool)
     caption(
         figure,
-        f"{rows[real]['label'].nunique()} MiniLM layers with recorded keys, "
-        f"{rows[~real]['seed'].nunique()} seeds of a synthetic layer; U: η = {rows['eta'].iloc[0]:g}. "
-        "Chance for an edit: anywhere in the null space, or for MEMIT anywhere. Small: a layer or seed, "
-        f"mean over up to {int(edit['draw'].max()) + 1} batches of {int(rows['batch'].max())} edits; "
+        f"{_layers(rows)}, {_seeds(rows)} of a synthetic layer; U: η = {rows['eta'].iloc[0]:g}. Chance for "
+        "an edit: anywhere in the null space, or for MEMIT anywhere. Small: a layer or seed, mean over up "
+        f"to {_count(edit['draw'].max() + 1, 'batch', 'batches')} of {int(rows['batch'].max())} edits; "
         "large: their mean and its 95% interval (Student's t).",
         width=160,
     )
@@ -554,6 +579,19 @@ def seeds(found: pd.DataFrame, about: str) -> Figure:
         width=150,
     )
     return figure
+
+
+def _count(number: Any, one: str, many: str | None = None) -> str:
+    return f"{int(number)} {one if number == 1 else many or one + 's'}"
+
+
+def _layers(rows: pd.DataFrame) -> str:
+    real = rows[rows["real"].astype(bool)]
+    return f"{_count(real['label'].nunique(), f'{REAL} layer')} with recorded keys"
+
+
+def _seeds(rows: pd.DataFrame) -> str:
+    return _count(rows[~rows["real"].astype(bool)]["seed"].nunique(), "seed")
 
 
 def _title(figure: Figure, text: str) -> None:

@@ -306,7 +306,8 @@ class Gauge:
         ratio = math.sqrt(len(total)) * along.abs() / self.singular
         rank = self.basis.shape[1]
         size = frobenius(total)
-        now = principal_space(after.W, eta=self.measures.eta).basis[:, :rank].double()
+        newest = principal_space(after.W, eta=self.measures.eta)
+        now = newest.basis[:, :rank].double()
         then = self.basis.double()
         shared = then.T @ now
         cosines, sines = torch.linalg.svdvals(shared), torch.linalg.svdvals(now - then @ shared)
@@ -317,6 +318,8 @@ class Gauge:
             "R_max": float(ratio[:rank].max()),
             "R_mean": float(ratio[:rank].mean()),
             "principal_share": (frobenius(total @ then) / size) ** 2 if size else math.nan,
+            "principal_rank": newest.rank,
+            # Of the r directions before any edit: at most principal_rank/r.
             "principal_overlap": float(cosines.square().sum()) / rank,
             # Of the two that one tells a small angle, the other a large one.
             "principal_angle": math.atan2(float(sines.max()), float(cosines.min())),

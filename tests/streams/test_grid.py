@@ -119,6 +119,16 @@ def test_controls_stand_beside_sphere_with_the_seed_of_the_stream() -> None:
     assert len(without) == 12
 
 
+def test_options_of_sphere_stand_with_an_editor_that_never_goes_without() -> None:
+    grid = SMALL | {"editors": [{"name": "memit-seq", "basis": "current"}], "eta": [0.5], "alpha": [0.8]}
+    (task,) = expand(grid | {"plain": False})
+    assert task.editor == Sphere(MemitSequential(ridge=15.0), basis="current")
+    with pytest.raises(
+        RangeError, match="editors, memit-seq: overrides: expected hyperparameters of memit-seq"
+    ):
+        expand(grid)
+
+
 def test_layers_and_orders() -> None:
     tasks = expand(SMALL | {"layers": [0, 5], "orders": ["random", "clustered"]})
     assert [(task.host.layer, task.host.order) for task in tasks] == [

@@ -212,6 +212,7 @@ def test_the_spectrum(case: Case) -> None:
     check(case.column("R_mean"), [float(np.mean(values)) for values in R], due, 1e-8)
     shares = [np.linalg.norm((W - W0) @ U) ** 2 / np.linalg.norm(W - W0) ** 2 for W in after]
     check(case.column("principal_share"), shares, due)
+    check(case.column("principal_rank"), [principal(W).shape[1] for W in after], due)
     turned = [subspace_angles(principal(W)[:, :rank], U) for W in after]
     check(case.column("principal_overlap"), [float((np.cos(a) ** 2).sum()) / rank for a in turned], due)
     check(case.column("principal_angle"), [float(a.max()) for a in turned], due)
