@@ -16,9 +16,8 @@ import numpy as np
 
 from sphere_theory.analysis.ablation import strength_of
 from sphere_theory.analysis.regimes import TAYLOR_TOLERANCE
-from sphere_theory.analysis.resampling import SAMPLES, Clusters, interval, mean_interval
+from sphere_theory.analysis.resampling import Clusters, interval, mean_interval
 from sphere_theory.analysis.runs import LEVEL
-from sphere_theory.analysis.survival import FailureTime
 from sphere_theory.errors import InputError
 
 if TYPE_CHECKING:
@@ -40,8 +39,12 @@ SETTING = ("base", "editor", "settings", "planned")
 
 _NEEDED = ("total_certified", "path_bound", "total_first_order_error", "efficacy", "step_norm")
 
-# Fewer runs, or steps that differ by less than this factor, say nothing of a power of the step.
-_RUNS, _SPAN = 6, 2.0
+# Fewer runs, fewer of them that ended between two points, or steps of those within this factor of each other
+# say nothing of a power of the step: where a larger step always fails at once and a smaller one always holds,
+# any power will do.
+_RUNS, _WITHIN, _SPAN = 6, 3, 2.0
+
+_RESAMPLES = 200
 
 
 def ends_of_smallness(points: pd.DataFrame) -> pd.DataFrame:
@@ -140,15 +143,16 @@ def ends_by_setting(ends: pd.DataFrame) -> pd.DataFrame:
         row |= {"step": float(np.exp(np.log(own["step"]).mean())), "seeds": len(own), "held": held}
         row |= {"edits": middle, "low": math.nan if held else low, "high": math.nan if held else high}
         rows.append(row)
-    return pd.DataFrame(rows)
+    columns = [*SETTING, "strength", "criterion", "step", "seeds", "held", "edits", "low", "high"]
+    return pd.DataFrame(rows, columns=columns)
 
 
-def step_exponents(ends: pd.DataFrame, *, samples: int = SAMPLES, seed: int = 0) -> pd.DataFrame:
+def step_exponents(ends: pd.DataFrame, *, samples: int = _RESAMPLES, seed: int = 0) -> pd.DataFrame:
     """How the count falls with the step: p in edits ∝ step^p, over all editors and settings.
 
     Independent steps add up as √t, so that a given ‖ΔW‖ is reached at p = −2; steps in one direction make
-    p = −1. The model is a log-normal failure time, in which a run that held says that it takes longer; its
-    penalty draws p towards 0 by one part in the number of runs.
+    p = −1. Counts are log-normal about the power, and each is known to lie between two points, before the
+    first one, or after the last (maximum likelihood).
 
     Parameters
     ----------
@@ -161,29 +165,50 @@ def step_exponents(ends: pd.DataFrame, *, samples: int = SAMPLES, seed: int = 0)
     -------
     pandas.DataFrame
         One row a criterion: criterion, runs, held, exponent, low, high (95%), and level, log edits at step 1;
-        NaN where fewer than 6 runs, fewer than 3 that ended, or steps within a factor of 2 are left.
+        NaN with fewer than 6 runs, or unless 3 of them ended after their first point, at steps that differ by
+        a factor of 2 or more.
     """
     import pandas as pd
 
     rows = []
     for criterion in CRITERIA:
         own = ends[(ends["criterion"] == criterion) & (ends["outcome"] != NEVER)]
-        steps, times = np.log(own["step"].to_numpy(dtype=float)), own["edits"].to_numpy(dtype=float)
-        ended = (own["outcome"] == ENDED).to_numpy()
-        row: dict[str, Any] = {"criterion": criterion, "runs": len(own), "held": int((~ended).sum())}
-        exponent, level = _power(steps, times, ended)
+        held = (own["outcome"] == HELD).to_numpy()
+        steps, edits = np.log(own["step"].to_numpy(dtype=float)), own["edits"].to_numpy(dtype=float)
+        with np.errstate(divide="ignore"):
+            since = np.log(np.where(held, edits, own["after"].to_numpy(dtype=float)))
+        until = np.where(held, np.inf, np.log(edits))
+        exponent, level = _power(steps, since, until)
         low, high = math.nan, math.nan
         if math.isfinite(exponent):
             runs = Clusters.of(own["run"].to_numpy()).weights(samples=samples, seed=seed)
-            drawn = [_power(*(np.repeat(one, often) for one in (steps, times, ended)))[0] for often in runs]
+            drawn = [_power(*(np.repeat(one, often) for one in (steps, since, until)))[0] for often in runs]
             low, high = interval(np.array(drawn))
+        row = {"criterion": criterion, "runs": len(own), "held": int(held.sum())}
         rows.append(row | {"exponent": exponent, "low": low, "high": high, "level": level})
     return pd.DataFrame(rows)
 
 
-def _power(steps: np.ndarray, times: np.ndarray, ended: np.ndarray) -> tuple[float, float]:
-    if len(steps) < _RUNS or ended.sum() < 3 or np.ptp(steps) < math.log(_SPAN):
+def _power(steps: np.ndarray, since: np.ndarray, until: np.ndarray) -> tuple[float, float]:
+    """Slope and intercept of log edits, known to lie between `since` and `until`, on log step."""
+    from scipy.optimize import minimize
+    from scipy.special import ndtr
+
+    within = np.isfinite(since) & np.isfinite(until)
+    if len(steps) < _RUNS or within.sum() < _WITHIN or np.ptp(steps[within]) < math.log(_SPAN):
         return math.nan, math.nan
-    model = FailureTime.fit(steps[:, None], times, ended)
-    exponent = float(model.coefficients[1] / model.scale[0])
-    return exponent, float(model.coefficients[0] - exponent * model.centre[0])
+    centre = steps[within].mean()
+    x = steps - centre
+    middle = (since[within] + until[within]) / 2
+    slope = float(x[within] @ (middle - middle.mean()) / (x[within] @ x[within]))
+
+    def unlikely(known: np.ndarray) -> float:
+        mean, sigma = known[0] + known[1] * x, math.exp(max(known[2], math.log(1e-3)))
+        below, above = (since - mean) / sigma, (until - mean) / sigma
+        # Above the mean the difference is taken in the other tail, where it is not 1 − 1.
+        far = below > 0
+        chance = ndtr(np.where(far, -below, above)) - ndtr(np.where(far, -above, below))
+        return float(-np.log(np.maximum(chance, 1e-300)).sum())
+
+    found = minimize(unlikely, [middle.mean(), slope, math.log(0.5)], method="Nelder-Mead")
+    return float(found.x[1]), float(found.x[0] - found.x[1] * centre)

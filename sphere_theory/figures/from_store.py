@@ -300,7 +300,7 @@ def _collapse_forecasts(study: Study) -> Figure:
 
 def _stress_steps(study: Study) -> Figure:
     ends = ends_of_smallness(study.points)
-    return step_size_map(ends, step_exponents(ends, samples=study.samples), study.about)
+    return step_size_map(ends, step_exponents(ends, samples=min(study.samples, QUICK_SAMPLES)), study.about)
 
 
 def _sizes(study: Study) -> Figure:

@@ -346,9 +346,9 @@ def _shares(axes: Axes, rows: pd.DataFrame, kinds: list[str], *, named: bool) ->
         marker, colour = _style(row["kind"], others)
         axes.hlines(place, row["low"], row["high"], color=colour, linewidth=1.2)
         axes.plot(row["share"], place, marker=marker, color=colour, linestyle="none", gid=row["kind"])
-        by = f"\nby {row['furthest']:.1g} at most" if row[BEYOND] else ""
+        by = f" by ≤ {row['furthest']:.1g}" if row[BEYOND] else ""
         axes.annotate(
-            f"{row[BEYOND]} of {row['settings'] - row[OFF]} [{row['sure']}], {row[DOMINATED]} behind{by}",
+            f"{row[BEYOND]} of {row['settings'] - row[OFF]} [{row['sure']}]{by}, {row[DOMINATED]} behind",
             (1.04, place),
             xycoords=axes.get_yaxis_transform(),
             va="center",

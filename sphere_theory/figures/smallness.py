@@ -76,8 +76,9 @@ def step_size_map(ends: pd.DataFrame, exponents: pd.DataFrame, about: str) -> Fi
         f"{about}. Marks: runs, filled with SPHERE; triangles: runs in which it held to the end. Lines: "
         "geometric means over seeds, dashed with SPHERE, with 95% intervals (Student's t of the logarithms) "
         "where no run held. Counts are the first measured ones at which it does not hold: a mark at "
-        f"{first:,} edits may stand for fewer. Grey: edits ∝ step^p over all runs, runs that held taken as "
-        "longer, intervals from resampling runs.",
+        f"{first:,} edits may stand for fewer. The first order is judged relative to ΔHE, and is off where "
+        "ΔHE comes close to 0. Grey: edits ∝ step^p over all runs, where those that ended after their first "
+        "point say which p; intervals from resampling runs.",
         width=150,
     )
     return figure
@@ -88,8 +89,9 @@ def _power(axes: Axes, row: pd.Series, steps: tuple[float, float]) -> None:
         return
     x = np.array(steps)
     axes.plot(x, np.exp(row["level"]) * x ** row["exponent"], ":", color="0.5", linewidth=1, gid="power")
+    said = f"edits ∝ step^{row['exponent']:.2f} [{row['low']:.2f}, {row['high']:.2f}]"
     axes.annotate(
-        f"edits ∝ step^{row['exponent']:.2f} [{row['low']:.2f}, {row['high']:.2f}]",
+        said.replace("-", "−"),
         (0.98, 0.97),
         xycoords="axes fraction",
         ha="right",

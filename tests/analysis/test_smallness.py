@@ -119,34 +119,54 @@ def test_over_seeds_a_run_that_held_makes_a_lower_bound() -> None:
     assert "efficacy" not in set(never["criterion"])
 
 
-def test_the_power_of_the_step_is_found_with_runs_that_held() -> None:
-    """edits = 1000/step² cut off at 1000, so that half of the runs hold."""
+def _simulated(last: float, first: float = 10.0) -> pd.DataFrame:
+    """edits = 1000/step², seen every 10 edits from `first` to `last`."""
     rng = np.random.default_rng(0)
-    steps = np.exp(rng.uniform(np.log(0.3), np.log(6), size=200))
-    times = 1000 / steps**2 * np.exp(0.1 * rng.normal(size=200))
-    table = pd.DataFrame({
-        "run": np.arange(200),
+    steps = np.exp(rng.uniform(np.log(0.3), np.log(6), size=100))
+    times = 1000 / steps**2 * np.exp(0.2 * rng.normal(size=100))
+    after = np.floor(times / 10) * 10
+    held = times >= last
+    return pd.DataFrame({
+        "run": np.arange(100),
         "criterion": "whole",
         "step": steps,
-        "edits": np.minimum(times, 1000),
-        "outcome": np.where(times < 1000, ENDED, HELD),
+        "edits": np.where(held, last, np.maximum(after + 10, first)),
+        "after": np.where(held, last, np.where(times < first, 0, after)),
+        "outcome": np.where(held, HELD, ENDED),
     })
-    found = step_exponents(table, samples=50).set_index("criterion")
+
+
+@pytest.mark.parametrize(("last", "first"), [(1000.0, 10.0), (1000.0, 200.0), (1e6, 10.0)])
+def test_the_power_of_the_step_is_found_whatever_is_cut_off(last: float, first: float) -> None:
+    table = _simulated(last, first)
+    found = step_exponents(table, samples=20).set_index("criterion")
     whole = found.loc["whole"]
-    assert 50 < whole["held"] < 150
-    assert whole["exponent"] == pytest.approx(-2, abs=0.06)
+    assert whole["held"] == (table["outcome"] == HELD).sum()
+    assert whole["exponent"] == pytest.approx(-2, abs=0.15)
     assert whole["low"] <= whole["exponent"] <= whole["high"]
-    assert np.exp(whole["level"]) == pytest.approx(1000, rel=0.1)
-    # Taken for ends, the runs that held would flatten it: the test has power.
-    flat = step_exponents(table.assign(outcome=ENDED), samples=9).set_index("criterion")
-    assert flat.loc["whole", "exponent"] > -1.8
+    assert np.exp(whole["level"]) == pytest.approx(1000, rel=0.2)
     assert found.drop("whole")["exponent"].isna().all()
+
+
+def test_what_held_taken_for_an_end_would_flatten_it() -> None:
+    """The test above has power."""
+    table = _simulated(1000.0)
+    assert (table["outcome"] == HELD).sum() > 20
+    flat = step_exponents(table.assign(outcome=ENDED, after=table["edits"] - 10), samples=3)
+    assert flat["exponent"].iloc[0] > -1.75
 
 
 def test_too_little_to_say_anything_of_a_power() -> None:
     alike = pd.DataFrame({"run": range(9), "criterion": "whole", "step": np.linspace(1, 1.9, 9)})
-    alike = alike.assign(edits=100.0, outcome=ENDED)
-    few = alike.assign(step=np.linspace(1, 9, 9)).iloc[:5]
-    held = alike.assign(step=np.linspace(1, 9, 9), outcome=[ENDED] * 2 + [HELD] * 7)
-    for table in (alike, few, held):
+    alike = alike.assign(edits=100.0, after=90.0, outcome=ENDED)
+    wide = alike.assign(step=np.linspace(1, 9, 9))
+    held = wide.assign(outcome=[ENDED] * 2 + [HELD] * 7)
+    at_once = wide.assign(after=[0.0] * 7 + [90.0] * 2)
+    for table in (alike, wide.iloc[:5], held, at_once):
         assert step_exponents(table, samples=3)["exponent"].isna().all()
+    assert step_exponents(wide, samples=3)["exponent"].iloc[0] == pytest.approx(0, abs=0.05)
+
+
+def test_no_run_that_was_ever_there() -> None:
+    never = ends(constructed(efficacy=0))
+    assert not len(ends_by_setting(never[never["criterion"] == "efficacy"]))

@@ -241,7 +241,7 @@ def test_a_store_is_drawn_host_by_host_with_its_runs_in_the_metadata(study, tmp_
     with RunStore(study[0]) as store:
         drawn = from_store.draw_store(store, tmp_path, quick=True)
         names = [info.id for info in store.runs()]
-    assert set(drawn.missing) == {"ablation", "front"}
+    assert set(drawn.missing) == {"ablation", "front", "stress-steps"}
     text = (tmp_path / "streams-recorded-made-keys-random-order-16x24.svg").read_text()
     assert all(name in text for name in names)
     assert "run with source=made" in text
