@@ -21,9 +21,8 @@
 # %%
 from notebook_store import show, store
 
-from sphere_theory.analysis.correlation import correlations
 from sphere_theory.analysis.runs import collapses, gather
-from sphere_theory.figures.from_store import courses
+from sphere_theory.analysis.selection import courses
 
 show("streams")
 

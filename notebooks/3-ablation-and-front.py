@@ -33,9 +33,9 @@ show("front")
 # In numbers: of the settings of each kind, how many does no λ match on both axes?
 
 # %%
-from sphere_theory.analysis.front import beyond_the_ridge
+from sphere_theory.analysis.front import front_gaps, front_shares
 from sphere_theory.analysis.runs import gather
-from sphere_theory.figures.from_store import grids_of
+from sphere_theory.analysis.selection import grids_of
 
 with store() as found:
     points = gather(found)
@@ -43,7 +43,7 @@ for host in points["host"].unique():
     chosen = grids_of(points, host)
     if len(chosen):
         print(host)
-        print(beyond_the_ridge(chosen).to_string(index=False))
+        print(front_shares(front_gaps(chosen)).round(2).to_string(index=False))
 
 # %% [markdown]
 # **What it shows.** Whether the controls do as well as SPHERE tells what the direction is worth; whether λ does, what the
