@@ -102,9 +102,7 @@ def _about(rows: pd.DataFrame) -> str:
         editor: ", ".join(own["settings"].iloc[0]) for editor, own in rows.groupby("editor", sort=False)
     }
     chosen = "; ".join(f"{editor} {text or 'as released'}" for editor, text in settings.items())
-    return (
-        f"{host}, {keys}; {int(first['edits']):,} edits in batches of {int(first['batch'])}; {chosen}."
-    )
+    return f"{host}, {keys}; {int(first['edits']):,} edits in batches of {int(first['batch'])}; {chosen}."
 
 
 def _seeds(rows: pd.DataFrame) -> int:

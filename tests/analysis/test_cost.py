@@ -150,7 +150,9 @@ def _made(task: Cost, repeat: int = 0, factor: float = 1.0) -> dict:
 def made_rows(spread: float = 0.0) -> pd.DataFrame:
     chosen = [task for task in tasks(False) if isinstance(task, Cost)]
     return pd.DataFrame([
-        asdict(task) | _made(task, repeat, 1 + spread * (repeat - 1)) for task in chosen for repeat in range(3)
+        asdict(task) | _made(task, repeat, 1 + spread * (repeat - 1))
+        for task in chosen
+        for repeat in range(3)
     ])
 
 
