@@ -166,7 +166,7 @@ def _slopes(values: Any, costs: Any) -> np.ndarray:
     """Least-squares slopes of logarithms; costs (…, points)."""
     x, y = np.log(np.asarray(values, float)), np.log(np.asarray(costs, float))
     x = x - x.mean()
-    return y @ x / (x @ x)
+    return np.asarray(y @ x / (x @ x))
 
 
 def _repetitions(
