@@ -137,17 +137,16 @@ def exponents(rows: pd.DataFrame, *, samples: int = SAMPLES, seed: int = 0) -> p
         for (operation, decay), whole in series(points, axis).groupby(["operation", "decay"], sort=False):
             own = whole.tail(_TAIL)
             drawn = _repetitions(rows, own, "seconds", samples, seed)
-            slopes = np.array([_slope(own["value"], times) for times in drawn])
             counted = [_terms(point).operations for point in own.to_dict("records")]
-            low, high = interval(slopes)
+            low, high = interval(_slopes(own["value"], drawn))
             found.append({
                 "axis": axis,
                 "operation": operation,
                 "decay": decay,
-                "exponent": _slope(own["value"], own["seconds"]),
+                "exponent": float(_slopes(own["value"], own["seconds"])),
                 "low": low,
                 "high": high,
-                "counted": _slope(own["value"], counted),
+                "counted": float(_slopes(own["value"], counted)),
                 "start": int(own["value"].iloc[0]),
                 "stop": int(own["value"].iloc[-1]),
                 "fixed": own["fixed"].iloc[0],
@@ -163,9 +162,11 @@ def _terms(point: Mapping[str, Any]) -> Terms:
     return COUNTS[str(point["operation"])].terms(_size(point))
 
 
-def _slope(values: Any, costs: Any) -> float:
+def _slopes(values: Any, costs: Any) -> np.ndarray:
+    """Least-squares slopes of logarithms; costs (…, points)."""
     x, y = np.log(np.asarray(values, float)), np.log(np.asarray(costs, float))
-    return float(np.polynomial.Polynomial.fit(x, y, 1).convert().coef[1])
+    x = x - x.mean()
+    return np.asarray(y @ x / (x @ x))
 
 
 def _repetitions(

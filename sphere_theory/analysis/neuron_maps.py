@@ -36,6 +36,9 @@ _NOTHING = 1e-3
 
 PERPLEXITY = 30.0
 
+# Between the seed of a host and that of uniform directions, which must not be a synthetic layer's own.
+_ASIDE = 1_000_003
+
 # C0's eigenvalues below it belong to AlphaEdit's null space. The released 0.02 takes in 78% of the directions
 # of MiniLM's layer 3 and none of a synthetic C0 of trace d and spectrum 1/k, of which this takes in 75%.
 SYNTHETIC_THRESHOLD = 0.53
@@ -151,7 +154,7 @@ class NeuronAngles(_Edited):
         """
         before, after = self.weights(folder)
         n, d = before.shape
-        drawn = random_weight(n, d, seed=self.seed).double()
+        drawn = random_weight(n, d, seed=self.seed + _ASIDE).double()
         found: list[dict[str, Any]] = []
         for state, W in zip(STATES, (before, after, drawn), strict=True):
             turn = turns(before, W) if state == AFTER else np.full(1, np.nan)

@@ -69,7 +69,7 @@ def angle_histograms(rows: pd.DataFrame) -> Figure:
         "uniform directions, sin^(d−2)φ / B(½, (d−1)/2) in radians. Figures: total variation "
         "distance to it, mean over seeds with 95% interval (Student's t), one value where the seeds "
         f"share the weights; as many uniform directions have {chance}.",
-        width=int(45 * len(editors)),
+        width=int(15 * figure.get_figwidth()),
     )
     return figure
 
@@ -210,7 +210,7 @@ def neuron_maps(rows: pd.DataFrame) -> Figure:
         f"principal components, seed {int(first['seed'])}, one seed alone. t-SNE keeps near "
         "neighbours only: distances between clusters, their sizes and the axes mean nothing, and "
         "panels are not comparable with each other. Angles are in the colours.",
-        width=int(45 * len(editors)),
+        width=int(15 * figure.get_figwidth()),
     )
     return figure
 

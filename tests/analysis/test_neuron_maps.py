@@ -100,6 +100,8 @@ def test_rows_are_of_the_layer_before_and_after_the_edits(sphere, tmp_path):
     assert {row["state"] for row in rows} == set(STATES)
     chance = next(row for row in rows if row["kind"] == SUMMARY and row["state"] == UNIFORM)
     assert math.isnan(chance["turn"])
+    # The synthetic layer is one draw of uniform directions itself; chance is another.
+    assert chance["ks"] != angle_summary(before)["ks"]
     assert repr(task.rows(tmp_path)) == repr(rows)
 
 
