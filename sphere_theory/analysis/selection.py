@@ -15,6 +15,8 @@ from sphere_theory.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
+Choice = Callable[["pd.DataFrame", str], "pd.DataFrame"]
+
 # A stream with fewer points has no course to speak of; fewer seeds have no spread.
 POINTS_NEEDED, SEEDS_NEEDED, GRID_NEEDED = 8, 3, 6
 

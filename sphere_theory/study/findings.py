@@ -1,10 +1,199 @@
-"""Written up."""
+"""Written up: what a store says about each question, as Markdown, the same text from the same store.
 
+A section has the question, who asks it, what was found on which host, and what was not tested. Every number
+is computed from the store; words around it are chosen by the number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from sphere_theory.streams.store import RunStore
+from sphere_theory.errors import InputError
+from sphere_theory.study import answers
+
+if TYPE_CHECKING:
+    from sphere_theory.streams.store import RunStore
+
+_HEAD = """\
+# Findings
+
+Written by `make findings` from a store that `sphere-theory study` filled, and not edited by hand. Intervals
+are 95%: over seeds (Student's t), or from resampling whole runs for correlations, warnings, forecasts and
+shares. A host is one layer with its keys; nothing here is about the text that a language model writes, its
+fluency or its reasoning. Efficacy, generalisation and specificity are retrieval among a stated number of
+candidate values.
+"""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A question and what answers it.
+
+    Attributes
+    ----------
+    question
+        As it was asked.
+    asked
+        By whom.
+    answer
+        Paragraphs of Markdown; none if the store has nothing to say.
+    untested
+        What stays open whatever the store holds.
+    """
+
+    question: str
+    asked: str
+    answer: Callable[[answers.Material], answers.Lines]
+    untested: str
+
+
+def _silent(material: answers.Material) -> answers.Lines:
+    """No store of single layers can tell."""
+    return iter(())
+
+
+SECTIONS = (
+    Section(
+        "Does hyperspherical energy predict how long editing lasts?",
+        "the paper, claim 1",
+        answers.predicts,
+        "Language models; general abilities after collapse.",
+    ),
+    Section(
+        "Does projecting edits protect what is known?",
+        "the paper, claim 2",
+        answers.protects,
+        "The paper's models and its 38.71% on average, which includes fluency and portability.",
+    ),
+    Section(
+        "Does |ΔV| ≥ (ΔHE/K)² hold?",
+        "the paper, Theorem 1",
+        answers.bounded,
+        "What is proved, corrected and refuted stands in the ledger (`sphere-theory claims`).",
+    ),
+    Section(
+        "Does the bound outlast the small-perturbation assumption?",
+        "the paper, open question 1",
+        answers.smallness,
+        "Other editors at these lengths; keys that repeat as subjects do.",
+    ),
+    Section(
+        "How sensitive are results to η and α, and does SPHERE reach what λ does not?",
+        "the paper, open question 2",
+        answers.sensitive,
+        "Other architectures; the settings were not tuned on held-out streams.",
+    ),
+    Section(
+        "Does keeping uniformity keep coding and mathematical reasoning?",
+        "the paper, open question 3",
+        _silent,
+        "All of it: it needs language models and their benchmarks.",
+    ),
+    Section(
+        "Is energy a cause or a companion?",
+        "the paper's limitations",
+        answers.caused,
+        "Interventions along whole streams of thousands of edits, and on several layers at once.",
+    ),
+    Section(
+        "After how many edits will a stream collapse, seen from its first tenth?",
+        "editing capacity",
+        answers.forecasts,
+        "Streams of other hosts than the one that a forecast was fitted on.",
+    ),
+    Section(
+        "Are real keys orthonormal, and is ΔW small?",
+        "reviewers",
+        answers.orthonormal,
+        "Keys of larger models.",
+    ),
+    Section(
+        "What does the projection cost beside the edit?",
+        "reviewers",
+        answers.projection_time,
+        "GPUs.",
+    ),
+    Section(
+        "Does the pretrained principal space stay the right one?",
+        "reviewers",
+        answers.turning,
+        "Refreshing it every so often instead of before every batch.",
+    ),
+    Section(
+        "Why directions of variance for an energy of angles?",
+        "reviewers",
+        answers.variance,
+        "Edits late in a stream.",
+    ),
+    Section(
+        "How do SPHERE's space and AlphaEdit's null space lie to each other?",
+        "reviewers",
+        answers.overlapping,
+        "Other models; C0 from more tokens.",
+    ),
+    Section(
+        "What does it cost, and what would it cost at 70B and 405B?",
+        "the paper's limitations",
+        answers.costs,
+        "The extrapolated shapes themselves.",
+    ),
+)
+
+
+def findings(store: RunStore) -> str:
+    """Everything that a store says, as Markdown.
+
+    Parameters
+    ----------
+    store
+        Of runs and experiments.
+
+    Returns
+    -------
+    str
+        The same text for the same store.
+
+    Raises
+    ------
+    InputError
+        The store has no run with all measures.
+    """
+    material = answers.Material(store)
+    parts = [_HEAD, *(_written(section, material) for section in SECTIONS)]
+    return "\n".join(parts)
+
+
+def _written(section: Section, material: answers.Material) -> str:
+    found = "\n\n".join(line for line in section.answer(material) if line)
+    body = found or "The store holds nothing about it."
+    return (
+        f"## {section.question}\n\nAsked by: {section.asked}.\n\n{body}\n\nNot tested: {section.untested}\n"
+    )
 
 
 def write_findings(store: RunStore, out: Path) -> None:
-    """Placeholder while the study is tried."""
-    raise NotImplementedError
+    """Write the findings of a store into a file, whole or not at all.
+
+    Parameters
+    ----------
+    store
+        Of runs and experiments.
+    out
+        The file; its folder is made if missing.
+
+    Raises
+    ------
+    InputError
+        The store has no run with all measures, or the file cannot be written.
+    """
+    text = findings(store)
+    partial = out.with_name(f".{out.name}.partial")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(out)
+    except OSError as error:
+        raise InputError("out", "a file that can be written", f"{out}: {error.strerror}") from error

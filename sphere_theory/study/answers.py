@@ -1,0 +1,494 @@
+"""What a store says to each question: tables of numbers with intervals, and words chosen by them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sphere_theory.analysis import selection
+from sphere_theory.analysis.ablation import settings_reached
+from sphere_theory.analysis.correlation import correlations
+from sphere_theory.analysis.cost_growth import constancy, exponents, predictions
+from sphere_theory.analysis.effects import differences
+from sphere_theory.analysis.forecast import FOLDS, openings, out_of_sample, scores, usable
+from sphere_theory.analysis.front import front_gaps, front_shares
+from sphere_theory.analysis.gains import gains
+from sphere_theory.analysis.interventions import CONTRASTS
+from sphere_theory.analysis.resampling import SAMPLES, mean_interval
+from sphere_theory.analysis.review import TURNING, courses, projection_costs, refreshed, timings
+from sphere_theory.analysis.runs import METRICS, PREDICTORS, PROJECTED, gather
+from sphere_theory.analysis.smallness import CRITERIA, ends_by_setting, ends_of_smallness, step_exponents
+from sphere_theory.analysis.upkeep import CONTRASTS as UPKEEP_CONTRASTS
+from sphere_theory.analysis.warning import alarms, approaches, verdicts
+from sphere_theory.bound import KINDS
+from sphere_theory.figures.cost import in_units
+from sphere_theory.figures.from_store import experiment_frame
+from sphere_theory.study.page import judged, number, span, table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from sphere_theory.streams.store import RunStore
+
+Lines = Iterator[str]
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """A store, and what is read from it more than once.
+
+    Attributes
+    ----------
+    store
+        Of runs and experiments.
+    samples
+        Resamples for intervals.
+    """
+
+    store: RunStore
+    samples: int = SAMPLES
+
+    @cached_property
+    def points(self) -> pd.DataFrame:
+        """As `gather` returns them."""
+        return gather(self.store)
+
+    def of_hosts(self, choose: selection.Choice) -> Iterator[tuple[str, pd.DataFrame]]:
+        """Each host that has runs to choose, with them."""
+        for host in self.points["host"].unique():
+            own = choose(self.points, host)
+            if len(own):
+                yield host, own
+
+    def rows(self, experiment: str) -> pd.DataFrame:
+        """Of a kind of experiment, as `experiment_frame` returns them."""
+        return experiment_frame(self.store, experiment)
+
+
+def _about(host: str, points: pd.DataFrame) -> str:
+    runs, seeds = points["run"].nunique(), points["seed"].nunique()
+    return f"**{host}** ({runs} runs, {seeds} seeds, to {int(points['edits'].max()):,} edits)"
+
+
+def predicts(material: Material) -> Lines:
+    """Spearman's correlations, and the warning before collapse."""
+    for host, points in material.of_hosts(selection.several_editors):
+        found = correlations(points, samples=material.samples)
+        early = found[(found["phase"] == "before collapse") & (found["metric"] == "efficacy")]
+        rows = approaches(points)
+        warned = verdicts(rows, alarms(rows, by="base"), samples=material.samples).set_index("signal")
+        yield _about(host, points) + ":"
+        yield table(
+            (
+                "predictor",
+                "ρ with efficacy before collapse",
+                "the same, given edits",
+                "AUC, near collapse",
+                "lead",
+            ),
+            [
+                (
+                    label,
+                    *(_correlation(early, name, kind) for kind in ("pooled", "given edits")),
+                    span(warned.loc[name, ["area", "low", "high"]]),
+                    number(warned.loc[name, "lead"], ",.0f"),
+                )
+                for name, label in PREDICTORS.items()
+            ],
+        )
+        ahead = warned[warned["beyond_low"] > 0].index
+        behind = warned[warned["beyond_high"] < 0].index
+        yield (
+            f"Better warnings than |ΔHE| (interval of the difference above 0): {_named(ahead)}. "
+            f"Worse: {_named(behind)}."
+        )
+
+
+def _correlation(rows: pd.DataFrame, predictor: str, kind: str) -> str:
+    own = rows[(rows["predictor"] == predictor) & (rows["kind"] == kind)]
+    return span(own[["value", "low", "high"]].iloc[0]) if len(own) else "–"
+
+
+def _named(signals: pd.Index) -> str:
+    return ", ".join(PREDICTORS.get(name, name) for name in signals) or "none"
+
+
+def protects(material: Material) -> Lines:
+    """What SPHERE adds, editor by editor."""
+    for host, points in material.of_hosts(selection.paired):
+        found = gains(points)
+        yield f"{_about(host, points)}, at {int(found['edits'].iloc[0]):,} edits, with SPHERE less without:"
+        yield table(
+            ("editor", *METRICS),
+            [
+                (
+                    str(base),
+                    *(span(own.loc[own["metric"] == name, _GAIN].iloc[0], "+.2f") for name in METRICS),
+                )
+                for base, own in found.groupby("base", sort=False)
+            ],
+        )
+        counts = []
+        for name in METRICS:
+            own = found[found["metric"] == name]
+            up, down = int((own["low"] > 0).sum()), int((own["high"] < 0).sum())
+            counts.append(f"{name} rises for {up} and falls for {down} of {len(own)}")
+        yield f"By the intervals {'; '.join(counts)}."
+
+
+_GAIN = ["gain", "low", "high"]
+
+
+def bounded(material: Material) -> Lines:
+    """Verdicts of Theorem 1, audited along streams and probed."""
+    points = material.points
+    if "total_certified" in points:
+        audits = points.dropna(subset=["total_certified"])
+        rows = []
+        for way, words in (("step", "single steps"), ("total", "whole ways")):
+            for kind in KINDS:
+                counts = audits[f"{way}_{kind}"].value_counts()
+                cells = (f"{counts.get(verdict, 0):,}" for verdict in ("holds", "violated", "not applicable"))
+                rows.append((words, f"K {kind}", *cells))
+        yield f"Audits at {len(audits):,} points of {audits['run'].nunique()} streams:"
+        yield table(("of", "constant", "holds", "violated", "not applicable"), rows)
+    probe = material.rows("probe")
+    if len(probe):
+        yield "Probed with edits of every size and direction, an adversary among them:"
+        counted = probe.assign(real=probe["layer"] >= 0).groupby(["real", "constant"], sort=False)
+        sums = counted[["trials", "applicable", "violations"]].sum()
+        worst = counted["tightness"].max()
+        yield table(
+            ("weights", "constant", "trials", "applicable", "violated", "largest (ΔHE/K)²/‖ΔV‖²"),
+            [
+                (
+                    "MiniLM" if real else "Gaussian",
+                    f"K {kind}",
+                    *(f"{int(n):,}" for n in row),
+                    number(worst[real, kind], ".1e"),
+                )
+                for (real, kind), row in sums.iterrows()
+            ],
+        )
+
+
+def smallness(material: Material) -> Lines:
+    """Where the small-perturbation assumption stops holding."""
+    for host, points in material.of_hosts(selection.step_sizes):
+        ends = ends_of_smallness(points)
+        found = ends_by_setting(ends)
+        yield _about(host, points) + ", by the median size of a step:"
+        rows = []
+        for (editor, strength), own in found.groupby(["editor", "strength"], sort=False):
+            by = own.set_index("criterion")
+            cells = [_end(by.loc[[name]]) if name in by.index else "–" for name in CRITERIA]
+            rows.append((str(editor), f"{strength:g}", number(own["step"].iloc[0], ".2e"), *cells))
+        yield table(("editor", "λ", "‖ΔW_t‖/‖W‖", *CRITERIA.values()), rows)
+        powers = [
+            f"{CRITERIA[row['criterion']]}: {span((row['exponent'], row['low'], row['high']))}"
+            for row in step_exponents(ends).to_dict("records")
+            if np.isfinite(row["exponent"])
+        ]
+        if powers:
+            yield f"Edits ∝ stepᵖ with p = {'; '.join(powers)}."
+
+
+def _end(rows: pd.DataFrame) -> str:
+    cells = []
+    for row in rows.to_dict("records"):
+        if row["held"] == row["seeds"]:
+            cells.append(f"held to {row['edits']:,.0f}")
+        elif row["held"]:
+            cells.append(f"≥ {row['edits']:,.0f} ({row['held']} of {row['seeds']} held)")
+        else:
+            cells.append(span((row["edits"], row["low"], row["high"]), ",.0f"))
+    return "; ".join(cells)
+
+
+def sensitive(material: Material) -> Lines:
+    """How much depends on η and α, and whether λ alone does as well."""
+    for host, points in material.of_hosts(selection.grids_of):
+        reached = settings_reached(points)
+        sphere = reached[reached["kind"] == PROJECTED]
+        yield f"{_about(host, points)}; means over seeds at the end, range over all η × α:"
+        yield table(
+            ("editor", "settings", *METRICS),
+            [
+                (
+                    str(base),
+                    str(len(own)),
+                    *(f"{number(own[name].min())} to {number(own[name].max())}" for name in METRICS),
+                )
+                for base, own in sphere.groupby("base", sort=False)
+            ],
+        )
+    for host, points in material.of_hosts(selection.fronts):
+        yield f"{_about(host, points)}; settings against what turning the base editor's own strength reaches:"
+        shares = front_shares(front_gaps(points), samples=material.samples)
+        yield table(
+            (
+                "editor",
+                "in place of P",
+                "settings",
+                "beyond",
+                "dominated",
+                "undecided",
+                "off the curve",
+                "share beyond",
+                "furthest",
+            ),
+            [
+                (
+                    row["base"],
+                    row["kind"],
+                    *(
+                        str(row[name])
+                        for name in ("settings", "beyond", "dominated", "undecided", "off the curve")
+                    ),
+                    span((row["share"], row["low"], row["high"])),
+                    number(row["furthest"], ".3f"),
+                )
+                for row in shares.to_dict("records")
+            ],
+        )
+
+
+def caused(material: Material) -> Lines:
+    """Interventions on the energy, and on everything but the energy."""
+    frame = material.rows("interventions")
+    if len(frame):
+        size = float(frame["size"].median())
+        yield f"One change of an edited layer of relative size {size:g}, first less second, paired by seed:"
+        near = frame[(frame["size"] - size).abs() == (frame["size"] - size).abs().min()]
+        yield _contrasts(differences(near, CONTRASTS, ("size",)))
+    frame = material.rows("upkeep")
+    if len(frame):
+        last = frame[frame["edits"] == frame.groupby(["host", "editor"])["edits"].transform("max")]
+        yield "A step after every batch, metrics after the last edit, first less second, paired by seed:"
+        yield _contrasts(differences(last, UPKEEP_CONTRASTS, ()))
+
+
+def _contrasts(found: pd.DataFrame) -> str:
+    rows = []
+    for (host, editor, first, second), own in found.groupby(
+        ["host", "editor", "first", "second"], sort=False
+    ):
+        by = own.set_index("value")
+        cells = (span(by.loc[name, ["mean", "low", "high"]], "+.3f") for name in METRICS)
+        rows.append((str(host), str(editor), f"{first} − {second}", str(int(own["seeds"].min())), *cells))
+    return table(("host", "editor", "contrast", "seeds", *METRICS), rows)
+
+
+def forecasts(material: Material) -> Lines:
+    """Collapse forecast from the first tenth of a stream, out of sample."""
+    for host, points in material.of_hosts(selection.forecastable):
+        runs = usable(openings(points))
+        held = int((~np.isfinite(runs["collapse"])).sum())
+        yield f"{_about(host, points)}; {len(runs)} usable runs, {held} of them held to the end; mean factor off:"
+        tables = {
+            words: scores(out_of_sample(runs, by=fold), samples=material.samples)
+            for fold, words in FOLDS.items()
+        }
+        first = next(iter(tables.values()))
+        yield table(
+            ("seen", *(f"{words} (inside 90% interval)" for words in tables)),
+            [
+                (
+                    name,
+                    *(
+                        f"{span(own.loc[own['model'] == name, ['factor', 'low', 'high']].iloc[0])} "
+                        f"({own.loc[own['model'] == name, 'covered'].iloc[0]:.0%})"
+                        for own in tables.values()
+                    ),
+                )
+                for name in first["model"]
+            ],
+        )
+
+
+def orthonormal(material: Material) -> Lines:
+    """How far keys are from the theorem's inputs, and how large ΔW grows."""
+    keys = material.rows("keys")
+    if len(keys):
+        sets = keys[(keys["kind"] == "set") & (keys["of"] == "preserved")]
+        size = 100 if 100 in set(sets["size"]) else sets["size"].max()
+        rows = []
+        for label, own in sets[sets["size"] == size].groupby("label", sort=False):
+            spectrum = keys[(keys["label"] == label) & (keys["kind"] == "spectrum")]
+            error = span(mean_interval(own["error"].to_numpy()), ".3f")
+            rows.append((
+                str(label),
+                error,
+                number(spectrum["participation"].mean(), ".1f"),
+                f"{spectrum['dimension'].iloc[0]:.0f}",
+            ))
+        yield f"‖cXᵀX − I‖_F/‖I‖_F with the best c, of {size:.0f} preserved keys (0: orthonormal), and the participation ratio of C0:"
+        yield table(("keys", "off by", "(Σλ)²/Σλ²", "of d"), rows)
+    for host, points in material.of_hosts(selection.courses):
+        found = courses(points, ("edit_norm",))
+        last = found[found["edits"] == found.groupby("editor")["edits"].transform("max")]
+        cells = [
+            f"{row['editor']} {span((row['mean'], row['low'], row['high']))}"
+            for row in last.to_dict("records")
+        ]
+        yield f"{_about(host, points)}, ‖ΔW‖/‖W‖ at the end: {'; '.join(cells)}."
+
+
+def projection_time(material: Material) -> Lines:
+    """The cost of the projection against that of the edit."""
+    batches = timings(material.store)
+    for host, points in material.of_hosts(selection.paired):
+        own = batches[batches["run"].isin(points["run"])]
+        found = projection_costs(own)
+        found = found[found["ratio"] == "projection"]
+        cells = [
+            f"{row['base']} {span((row['mean'], row['low'], row['high']), '.1%')}"
+            for row in found.to_dict("records")
+        ]
+        yield f"{_about(host, points)}, ΔW ↦ ΔW·P over the solve of the same batch: {'; '.join(cells)}."
+
+
+def turning(material: Material) -> Lines:
+    """Whether the pretrained principal space stays the right one."""
+    for host, points in material.of_hosts(selection.refreshing):
+        found = courses(points[points["variant"] == ""], TURNING)
+        last = found[found["edits"] == found["edits"].max()].pivot(
+            index="editor", columns="column", values=["mean", "low", "high"]
+        )
+        yield f"{_about(host, points)}; at the end, of the pretrained space:"
+        yield table(
+            ("editor", "‖U_tᵀU‖²/r", "largest angle (degrees)", "share of ‖ΔW‖² inside"),
+            [
+                (
+                    str(editor),
+                    *(
+                        span((row[what, column] * scale for what in ("mean", "low", "high")), form)
+                        for column, scale, form in (
+                            ("principal_overlap", 1.0, ".3f"),
+                            ("principal_angle", 180 / np.pi, ".1f"),
+                            ("principal_share", 1.0, ".3f"),
+                        )
+                    ),
+                )
+                for editor, row in last.iterrows()
+            ],
+        )
+        compared = refreshed(points)
+        compared = compared[compared["edits"] == compared["edits"].max()]
+        yield "U of the current weights less U of the pretrained ones, at the end:"
+        yield table(
+            ("editor", *METRICS),
+            [
+                (
+                    str(base),
+                    *(span(own.loc[own["metric"] == name, _GAIN].iloc[0], "+.2f") for name in METRICS),
+                )
+                for base, own in compared.groupby("base", sort=False)
+            ],
+        )
+
+
+def variance(material: Material) -> Lines:
+    """Why directions of variance should matter to an energy of angles."""
+    frame = material.rows("energy-directions")
+    if not len(frame):
+        return
+    gradient = frame[frame["kind"] == "gradient"]
+    edits = frame[frame["kind"] == "edit"]
+    for real, words in ((True, "MiniLM layers"), (False, "synthetic layers")):
+        own = gradient[gradient["real"] == real]
+        if not len(own):
+            continue
+        each = own.groupby(["space", "layer", "seed"], sort=False)[["share", "rank", "directions"]].mean()
+        cells = [
+            (
+                str(space),
+                span(mean_interval(rows["share"].to_numpy())),
+                number((rows["rank"] / rows["directions"]).mean()),
+            )
+            for space, rows in each.groupby(level="space", sort=False)
+        ]
+        yield f"Share of ‖∇HE‖² in each space, {words}:"
+        yield table(("space", "share", "by chance"), cells)
+        left = edits[(edits["real"] == real) & (edits["space"] == "principal")]
+        cells = []
+        for edit, rows in left.groupby("edit", sort=False):
+            logs = np.log(rows.groupby(["layer", "seed"])[["change_left", "change_shrunk"]].mean())
+            ratio = np.exp(mean_interval(logs["change_left"].to_numpy()))
+            shrunk = np.exp(mean_interval(logs["change_shrunk"].to_numpy()))
+            cells.append((str(edit), span(ratio), span(shrunk)))
+        yield "|ΔHE| of an edit that is left after P, and after shrinking it to the same norm:"
+        yield table(("edit", "SPHERE", "same norm"), cells)
+
+
+def overlapping(material: Material) -> Lines:
+    """SPHERE's space and AlphaEdit's null space."""
+    frame = material.rows("space-overlap")
+    if not len(frame):
+        return
+    at = frame[(frame["kind"] == "threshold") & (frame["kept"] > 0)]
+    rows = []
+    for (real, threshold), own in at.groupby(["real", "threshold"], sort=False):
+        beyond = mean_interval((own["inside"] - own["chance"]).to_numpy())
+        words = judged(beyond[1], beyond[2], "more than chance", "less than chance", "as by chance")
+        inside = span(mean_interval(own["inside"].to_numpy()))
+        rows.append((
+            "MiniLM" if real else "synthetic",
+            f"{threshold:g}",
+            str(len(own)),
+            inside,
+            span(beyond, "+.3f"),
+            words,
+        ))
+    yield table(("layers", "threshold", "n", "‖QᵀU‖²/r", "less chance", ""), rows)
+
+
+def costs(material: Material) -> Lines:
+    """Time and memory, measured and extrapolated."""
+    frame = material.rows("cost")
+    if not len(frame):
+        return
+    found = predictions(frame)
+    yield (
+        "Extrapolated from sizes measured on the machine that filled the store (intervals: of the fit alone; held "
+        "out: what a model without the largest size predicts for it, over what was measured there):"
+    )
+    yield table(
+        ("operation", "shape", "time", "extra memory", "× the largest measured", "held out"),
+        [
+            (
+                f"{row['operation']}" + (f", spectrum 1/k^{row['decay']:g}" if row["decay"] else ""),
+                f"{row['shape']} ({row['n']}×{row['d']})",
+                f"{in_units(row['seconds'], 'seconds')} [{in_units(row['seconds_low'], 'seconds')}, {in_units(row['seconds_high'], 'seconds')}]",
+                in_units(row["peak_bytes"], "peak_bytes"),
+                number(row["times_larger"], ".0f"),
+                number(row["held_out"]),
+            )
+            for row in found.to_dict("records")
+        ],
+    )
+    powers = exponents(frame, samples=material.samples)
+    yield "Exponents of time along each axis, and of the operations counted:"
+    yield table(
+        ("axis", "operation", "measured", "counted"),
+        [
+            (
+                row["axis"],
+                row["operation"],
+                span((row["exponent"], row["low"], row["high"])),
+                number(row["counted"]),
+            )
+            for row in powers.to_dict("records")
+        ],
+    )
+    along = material.rows("cost-stream")
+    if len(along):
+        cells = [
+            f"{row['operation']} {span((row['ratio'], row['low'], row['high']))}"
+            for row in constancy(along).to_dict("records")
+        ]
+        yield f"Time of a step in the last third of a stream over the middle third: {'; '.join(cells)}."
