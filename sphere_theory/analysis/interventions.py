@@ -300,7 +300,7 @@ def tasks(quick: bool) -> list[Intervention | Upkeep]:
     made: list[Intervention | Upkeep] = []
     for kind, minilm_edits, synthetic_edits, own in (
         (Intervention, 300, 500, once),
-        (Upkeep, 300 if quick else 600, 300 if quick else 1000, {}),
+        (Upkeep, 300 if quick else 600, 300 if quick else 1000, {"every": 2}),
     ):
         for host in hosts:
             edits = minilm_edits if host["model"] == "minilm" else synthetic_edits
