@@ -75,10 +75,10 @@ class Intervention(Edited):
     Parameters
     ----------
     sizes
-        ‖D‖_F/‖W‖_F.
+        ‖D‖_F/‖W‖_F. Default 0.2, 0.4 and 0.8.
     """
 
-    sizes: tuple[float, ...] = (0.1, 0.2, 0.4, 0.8)
+    sizes: tuple[float, ...] = (0.2, 0.4, 0.8)
 
     name: ClassVar[str] = "interventions"
 
@@ -300,7 +300,7 @@ def tasks(quick: bool) -> list[Intervention | Upkeep]:
     made: list[Intervention | Upkeep] = []
     for kind, minilm_edits, synthetic_edits, own in (
         (Intervention, 300, 500, once),
-        (Upkeep, 300 if quick else 600, 500 if quick else 1000, {}),
+        (Upkeep, 300 if quick else 600, 300 if quick else 1000, {"every": 2}),
     ):
         for host in hosts:
             edits = minilm_edits if host["model"] == "minilm" else synthetic_edits

@@ -17,6 +17,9 @@ from sphere_theory.arrays import as_count, as_matrix, as_real, frobenius
 from sphere_theory.energy import energy, energy_gradient
 from sphere_theory.errors import RangeError, ShapeError
 
+# Length of a descent's first step over ‖D‖, and of each over the last.
+_FIRST, _SHORTER = 0.5, 0.8
+
 # Of the gap that is left, where the energy counts as levelled, and how often that is tried.
 _LEVEL, _ROUNDS = 1e-3, 8
 
@@ -30,12 +33,13 @@ def descent(
     W: Float[Tensor, "n d"],
     size: float,
     *,
-    steps: int = 8,
+    steps: int = 16,
     within: Float[Tensor, "d q"] | None = None,
 ) -> Float[Tensor, "n d"]:
-    """A change D of a given ‖D‖_F that lowers the energy: equal steps along −∇HE, kept inside the ball.
+    """A change D of a given ‖D‖_F that lowers the energy: one step along −∇HE, then steps on the sphere.
 
-    One straight step would do for small sizes alone: the energy is convex along its gradient, and soon rises.
+    The first step alone would do for small sizes only: the energy is convex along its gradient, and soon
+    rises. The others go along the part of −∇HE at W + D that keeps ‖D‖_F, each shorter than the last.
 
     Parameters
     ----------
@@ -44,7 +48,7 @@ def descent(
     size
         ‖D‖_F.
     steps
-        Number of gradients. Default 8.
+        Number of gradients. Default 16.
     within
         Orthonormal basis, (d, q), of the input directions that D may use; None: all.
 
@@ -62,13 +66,14 @@ def descent(
     """
     as_real(size, "size", low=0, low_open=True)
     D = torch.zeros_like(W)
-    for _ in range(as_count(steps, "steps", low=1)):
+    for step in range(as_count(steps, "steps", low=1)):
         slope = energy_gradient(W + D)
         if within is not None:
             slope = (slope @ within) @ within.T
-        D = D - (size / steps / frobenius(slope)) * slope
-        D *= min(1.0, size / frobenius(D))
-    return D * (size / frobenius(D))
+        slope -= (slope * D).sum() / size**2 * D
+        D = D - (_FIRST * _SHORTER**step * size / frobenius(slope)) * slope
+        D *= size / frobenius(D)
+    return D
 
 
 def levelling(W: Float[Tensor, "n d"], level: float) -> Float[Tensor, "n d"]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sphere_theory.analysis import upkeep
 from sphere_theory.analysis.effects import CASE, COMPANIONS, associations, averages, differences
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # What stands for each arm: colour, marker, line. One colour for what moves HE, one for what does not.
-LOOKS: Mapping[str, tuple[str, str, str]] = {
+LOOKS: Mapping[str, tuple[str, str, Any]] = {
     MOVES_ENERGY[0]: (COLOURS[0], "v", "-"),
     MOVES_ENERGY[1]: (COLOURS[1], "^", "-"),
     QUIET[0]: (COLOURS[0], "v", ":"),
@@ -30,7 +30,7 @@ LOOKS: Mapping[str, tuple[str, str, str]] = {
     CHECK: ("0.7", "x", "-"),
     UNDO: (COLOURS[4], "P", "--"),
 }
-UPKEEP_LOOKS: Mapping[str, tuple[str, str]] = {
+UPKEEP_LOOKS: Mapping[str, tuple[str, Any]] = {
     "none": ("0.2", "-"),
     "HE held": (COLOURS[0], "-"),
     "mirror": (COLOURS[1], "-"),
@@ -80,7 +80,7 @@ def dose_response(frame: pd.DataFrame, about: str, metric: str = "specificity") 
             axes.set_ylabel(f"change of {metric}" if axes is grid[2 * k] else "")
         left, right = grid[2 * k : 2 * k + 2]
         _energy_scale(left)
-        right.set_xscale("log")
+        _output_scale(right, table.loc[table["value"] == columns[1], "mean"])
         left.set_title(_title(case), loc="left", fontsize="medium")
         if k == len(cases) - 1:
             left.set_xlabel("ΔHE / uniform energy")
@@ -112,6 +112,16 @@ def _energy_scale(axes: Axes) -> None:
     axes.set_xscale("symlog", linthresh=_LINEAR)
     axes.axvline(0, color="0.8", linewidth=0.8)
     axes.xaxis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=_LINEAR))
+
+
+def _output_scale(axes: Axes, values: pd.Series) -> None:
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
+    axes.set_xscale("log")
+    axes.set_xlim(values.min() / 1.15, values.max() * 1.15)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _key(figure: Figure, arms: list[str]) -> None:
