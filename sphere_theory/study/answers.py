@@ -315,11 +315,11 @@ def orthonormal(material: Material) -> Lines:
     keys = material.rows("keys")
     if len(keys):
         sets = keys[(keys["kind"] == "set") & (keys["of"] == "preserved")]
-        size = 100 if 100 in set(sets["size"]) else sets["size"].max()
+        size = 100 if 100 in set(sets["keys"]) else sets["keys"].max()
         rows = []
-        for label, own in sets[sets["size"] == size].groupby("label", sort=False):
+        for label, own in sets[sets["keys"] == size].groupby("label", sort=False):
             spectrum = keys[(keys["label"] == label) & (keys["kind"] == "spectrum")]
-            error = span(mean_interval(own["error"].to_numpy()), ".3f")
+            error = span(mean_interval(own["error_best"].to_numpy()), ".3f")
             rows.append((
                 str(label),
                 error,
