@@ -317,8 +317,8 @@ def orthonormal(material: Material) -> Lines:
         sets = keys[(keys["kind"] == "set") & (keys["of"] == "preserved")]
         size = 100 if 100 in set(sets["size"]) else sets["size"].max()
         rows = []
-        for label, own in sets[sets["size"] == size].groupby("label", sort=False):
-            spectrum = keys[(keys["label"] == label) & (keys["kind"] == "spectrum")]
+        for label, own in sets[sets["size"] == size].groupby("host", sort=False):
+            spectrum = keys[(keys["host"] == label) & (keys["kind"] == "spectrum")]
             error = span(mean_interval(own["error"].to_numpy()), ".3f")
             rows.append((
                 str(label),
