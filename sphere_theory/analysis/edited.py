@@ -2,62 +2,62 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor
 
-from sphere_theory.analysis.experiment import Experiment
+from sphere_theory.analysis.experiment import OnHost, Row
 from sphere_theory.analysis.runs import METRICS
+from sphere_theory.arrays import as_count
 from sphere_theory.editing.problem import Editor, LayerMemory
 from sphere_theory.energy import energy_change
-from sphere_theory.streams.job import HostChoice, make_editor, make_host
+from sphere_theory.errors import RangeError
+from sphere_theory.streams.job import make_editor
 from sphere_theory.streams.measures import Gauge, Measures
 from sphere_theory.streams.sources import EditStream
 
-Row = dict[str, Any]
-
 
 @dataclass(frozen=True)
-class Edited(Experiment):
-    """A layer and the edits that it gets.
+class Edited(OnHost):
+    """An experiment on a layer that is edited.
 
     Parameters
     ----------
-    model
-        "minilm", on recorded keys, or "synthetic", on Gaussian ones.
-    layer
-        Of MiniLM.
-    shape
-        (n, d) of "synthetic".
-    spectrum
-        Of the synthetic keys.
+    model, layer, shape, source, spectrum, decay, seed
+        As in `OnHost`.
     editor, settings
-        As `make_editor` takes them.
+        As in `make_editor`; settings as ``name=value``.
+    sphere
+        η and α; empty: no projection.
     edits, batch
         Number of edits, and in what batches.
-    seed
-        Of the stream, the synthetic layer, and everything drawn.
+
+    Raises
+    ------
+    RangeError
+        A number outside its range, or a name that is not known.
     """
 
-    model: str = "minilm"
-    layer: int = 3
-    shape: tuple[int, int] = (256, 1024)
-    spectrum: str = "power"
     editor: str = "memit-seq"
     settings: tuple[str, ...] = ()
+    sphere: tuple[float, ...] = ()
     edits: int = 300
     batch: int = 100
-    seed: int = 0
 
-    @property
-    def host(self) -> str:
-        """How figures call it."""
-        if self.model == "minilm":
-            return f"MiniLM layer {self.layer}"
-        return f"synthetic {self.shape[0]}×{self.shape[1]}, {self.spectrum}"
+    def __post_init__(self) -> None:
+        as_count(self.edits, "edits", low=1)
+        as_count(self.batch, "batch", low=1)
+        as_count(self.seed, "seed", low=0)
+        if len(self.sphere) not in (0, 2):
+            raise RangeError("sphere", "η and α, or nothing", str(self.sphere))
+        self.made_editor()
+
+    def made_editor(self) -> Editor:
+        """The editor, ready to edit."""
+        sphere = (self.sphere[0], self.sphere[1]) if self.sphere else None
+        return make_editor(self.editor, model=self.model, settings=self.settings, sphere=sphere)
 
     def start(self, folder: Path) -> Start:
         """The layer before any edit, its stream, and what both are measured with.
@@ -71,22 +71,17 @@ class Edited(Experiment):
         -------
         Start
             In float64.
+
+        Raises
+        ------
+        InputError
+            As for `make_host`.
         """
-        source = "recorded" if self.model == "minilm" else "gaussian"
-        choice = HostChoice(
-            self.model,
-            layer=self.layer,
-            shape=self.shape,
-            source=source,
-            spectrum=self.spectrum,
-            edits=self.edits,
-            seed=self.seed,
-        )
-        memory, stream = make_host(choice, folder, lambda *told: None)
-        stream = stream.to(memory.W.device, memory.W.dtype)
-        editor = make_editor(self.editor, model=self.model, settings=self.settings)
+        memory, stream = self.made(folder, self.edits)
+        # Long streams store keys in a narrower dtype; here they are multiplied by weights and turned.
+        stream = replace(stream, keys=stream.keys.to(memory.W), paraphrases=stream.paraphrases.to(memory.W))
         gauge = Gauge.prepare(Measures(audits=False, certificate=False), stream, memory)
-        return Start(memory, stream, editor, gauge, self.batch)
+        return Start(memory, stream, self.made_editor(), gauge, self.batch)
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,6 +99,13 @@ class Start:
         start = memory.edits
         stop = min(start + self.batch, len(self.stream))
         return memory.after(self.editor.solve(memory, self.stream.batch(start, stop)), stop - start)
+
+    def edited(self) -> LayerMemory:
+        """The layer after the whole stream."""
+        memory = self.memory
+        while memory.edits < len(self.stream):
+            memory = self.edit(memory)
+        return memory
 
     def metrics(self, memory: LayerMemory) -> Row:
         """Efficacy, generalisation and specificity of a layer."""

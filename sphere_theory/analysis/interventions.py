@@ -16,7 +16,8 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from sphere_theory.analysis.edited import Edited, Row, Start
+from sphere_theory.analysis.edited import Edited, Start
+from sphere_theory.analysis.experiment import Row
 from sphere_theory.analysis.runs import METRICS
 from sphere_theory.analysis.steering import (
     amount_of,
@@ -99,9 +100,7 @@ class Intervention(Edited):
             (efficacy, …), and their changes (efficacy_change, …).
         """
         start = self.start(folder)
-        edited = start.memory
-        while edited.edits < self.edits:
-            edited = start.edit(edited)
+        edited = start.edited()
         case = Case.of(start, edited)
         before = start.metrics(edited)
         fixed = {
@@ -290,7 +289,7 @@ def tasks(quick: bool) -> list[Intervention | Upkeep]:
         Interventions, then streams with upkeep.
     """
     minilm = {"model": "minilm"}
-    synthetic = {"model": "synthetic", "settings": ("ridge=600",)}
+    synthetic = {"model": "synthetic", "source": "gaussian", "settings": ("ridge=600",)}
     hosts: list[Row] = [minilm, synthetic | {"spectrum": "power"}]
     if not quick:
         # λ and L2 that leave each layer with most of its metrics, and none at its ceiling.

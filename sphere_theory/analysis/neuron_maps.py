@@ -16,13 +16,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sphere_theory.analysis.experiment import Experiment
+from sphere_theory.analysis.edited import Edited
+from sphere_theory.analysis.experiment import Row
 from sphere_theory.arrays import Array, as_count, as_matrix, as_real, full_precision
 from sphere_theory.energy import energy
-from sphere_theory.errors import RangeError
 from sphere_theory.neurons import as_neurons
 from sphere_theory.streams.hosts import random_weight
-from sphere_theory.streams.job import MINILM_RIDGE, HostChoice, make_editor, make_host
+from sphere_theory.streams.job import MINILM_RIDGE
 
 BEFORE, AFTER, UNIFORM = "before", "after", "uniform"
 STATES = (BEFORE, AFTER, UNIFORM)
@@ -47,96 +47,16 @@ Vector = np.ndarray
 
 
 @dataclass(frozen=True)
-class _Edited(Experiment):
-    """A layer and the edits made to it.
-
-    Parameters
-    ----------
-    model, layer, shape, source, spectrum
-        The host, as in `HostChoice`.
-    editor, settings
-        As in `make_editor`; settings as ``name=value``.
-    sphere
-        η and α; empty: no projection.
-    edits, batch, seed
-        Of the stream.
-
-    Raises
-    ------
-    RangeError
-        A number outside its range, or a name that is not known.
-    """
-
-    model: str = "minilm"
-    layer: int = 3
-    shape: tuple[int, int] = (256, 1024)
-    source: str = "recorded"
-    spectrum: str = "power"
-    editor: str = "memit-seq"
-    settings: tuple[str, ...] = ()
-    sphere: tuple[float, ...] = ()
-    edits: int = 2000
-    batch: int = 100
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        as_count(self.edits, "edits", low=1)
-        as_count(self.batch, "batch", low=1)
-        as_count(self.seed, "seed", low=0)
-        if len(self.sphere) not in (0, 2):
-            raise RangeError("sphere", "η and α, or nothing", str(self.sphere))
-        self._editor()
-
-    def _editor(self) -> Any:
-        sphere = (self.sphere[0], self.sphere[1]) if self.sphere else None
-        return make_editor(self.editor, model=self.model, settings=self.settings, sphere=sphere)
-
-    @full_precision()
-    def weights(self, folder: Path) -> tuple[Float[Tensor, "n d"], Float[Tensor, "n d"]]:
-        """The weights before the first edit and after the last.
-
-        Parameters
-        ----------
-        folder
-            Where recorded keys are kept.
-
-        Returns
-        -------
-        before, after
-            (n, d), float64.
-
-        Raises
-        ------
-        InputError
-            As for `make_host`, or as the editor raises.
-        """
-        choice = HostChoice(
-            self.model,
-            layer=self.layer,
-            shape=self.shape,
-            source=self.source,
-            spectrum=self.spectrum,
-            edits=self.edits,
-            seed=self.seed,
-        )
-        memory, stream = make_host(choice, folder, lambda what, done, total: None)
-        editor, W0 = self._editor(), memory.W
-        for start in range(0, len(stream), self.batch):
-            batch = stream.batch(start, min(start + self.batch, len(stream)))
-            memory = memory.after(editor.solve(memory, batch), batch.size)
-        return W0, memory.W
-
-
-@dataclass(frozen=True)
-class NeuronAngles(_Edited):
+class NeuronAngles(Edited):
     """Angles of all pairs of neurons before and after editing, beside those of uniform directions.
 
-    Parameters and errors are those of `_Edited`: host, editor, sphere, edits, batch, seed.
+    Parameters and errors are those of `Edited`: host, editor, sphere, edits, batch, seed.
     """
 
     name: ClassVar[str] = "neuron-angles"
 
-    def rows(self, folder: Path) -> list[dict[str, Any]]:
+    @full_precision()
+    def rows(self, folder: Path) -> list[Row]:
         """Edit, and measure.
 
         Parameters
@@ -150,29 +70,28 @@ class NeuronAngles(_Edited):
             By "state" ("before", "after", and as many "uniform" directions drawn with the seed, which show
             what chance does): of "kind" "summary" one, as `angle_summary` returns it, "after" with the least,
             median and largest "turn" of a neuron in degrees, else NaN; of "kind" "bin" one for each bin:
-            "low" and "high" in degrees, "count" and "expected" pairs.
+            "low" and "high" in degrees, "count" and "expected" pairs; "host", "n" and "d" of all.
         """
-        before, after = self.weights(folder)
+        start = self.start(folder)
+        before, after = start.memory.W, start.edited().W
         n, d = before.shape
         drawn = random_weight(n, d, seed=self.seed + _ASIDE).double()
-        found: list[dict[str, Any]] = []
+        fixed = {"host": self.host, "n": n, "d": d}
+        found: list[Row] = []
         for state, W in zip(STATES, (before, after, drawn), strict=True):
             turn = turns(before, W) if state == AFTER else np.full(1, np.nan)
-            summary = {"state": state, "kind": SUMMARY, "n": n, "d": d, **angle_summary(W)}
-            for name, value in zip(
-                ("turn_min", "turn", "turn_max"), np.quantile(turn, [0, 0.5, 1]), strict=True
-            ):
-                summary[name] = float(value)
-            found.append(summary)
-            found += [{"state": state, "kind": BIN, "n": n, "d": d, **bar} for bar in angle_bins(W)]
+            angles = np.quantile(turn, [0, 0.5, 1]).tolist()
+            known = dict(zip(("turn_min", "turn", "turn_max"), angles, strict=True))
+            found.append(fixed | {"state": state, "kind": SUMMARY} | angle_summary(W) | known)
+            found += [fixed | {"state": state, "kind": BIN} | bar for bar in angle_bins(W)]
         return found
 
 
 @dataclass(frozen=True)
-class NeuronMap(_Edited):
+class NeuronMap(Edited):
     """A joint t-SNE embedding of neurons' directions before and after editing.
 
-    Parameters and errors are those of `_Edited`: host, editor, sphere, edits, batch, seed; the seed is that
+    Parameters and errors are those of `Edited`: host, editor, sphere, edits, batch, seed; the seed is that
     of t-SNE too.
 
     Parameters
@@ -189,7 +108,8 @@ class NeuronMap(_Edited):
         super().__post_init__()
         as_real(self.perplexity, "perplexity", low=1)
 
-    def rows(self, folder: Path) -> list[dict[str, Any]]:
+    @full_precision()
+    def rows(self, folder: Path) -> list[Row]:
         """Edit, and embed.
 
         Parameters
@@ -201,21 +121,16 @@ class NeuronMap(_Edited):
         -------
         list of dict
             One for each neuron and state: "neuron", "state" ("before" or "after"), "x", "y" (no unit), and
-            "turn", the angle between the two states in degrees; "n", "d".
+            "turn", the angle between the two states in degrees; "host", "n", "d".
         """
-        before, after = self.weights(folder)
+        start = self.start(folder)
+        before, after = start.memory.W, start.edited().W
         (n, d), turned = before.shape, turns(before, after)
+        fixed = {"host": self.host, "n": n, "d": d}
         places = joint_map([before, after], perplexity=self.perplexity, seed=self.seed)
         return [
-            {
-                "neuron": neuron,
-                "state": state,
-                "x": float(x),
-                "y": float(y),
-                "turn": float(turned[neuron]),
-                "n": n,
-                "d": d,
-            }
+            fixed
+            | {"neuron": neuron, "state": state, "x": float(x), "y": float(y), "turn": float(turned[neuron])}
             for state, part in zip((BEFORE, AFTER), places, strict=True)
             for neuron, (x, y) in enumerate(part)
         ]

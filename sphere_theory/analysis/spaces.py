@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sphere_theory.analysis.experiment import Experiment
+from sphere_theory.analysis.experiment import OnHost, Row
 from sphere_theory.arrays import as_matrix, as_real, frobenius, full_precision
 from sphere_theory.editing.alphaedit import AlphaEdit, null_space
 from sphere_theory.editing.catalog import find_editor
@@ -29,11 +29,9 @@ from sphere_theory.models.activations import MINILM_LAYERS
 from sphere_theory.neurons import as_neurons
 from sphere_theory.projection import NormMatchedShrinkage, SparseProjector, edit_norm
 from sphere_theory.spectrum import Subspace, bottom_space, principal_space, random_space
-from sphere_theory.streams.job import MINILM_RIDGE, HostChoice, make_host
+from sphere_theory.streams.job import MINILM_RIDGE
 from sphere_theory.streams.sources import EditStream
 from sphere_theory.updates import LowRankUpdate, dense_tensor
-
-Row = dict[str, Any]
 
 # Spaces that the energy is asked about, of r directions but for the mean's, and how figures call them.
 SPACES: Mapping[str, str] = {
@@ -52,90 +50,8 @@ _POINTS = 48
 _SYNTHETIC = (384, 1536)
 
 
-def _quiet(what: str, done: int, total: int) -> None:
-    """Report to nobody."""
-
-
-@dataclass(frozen=True)
-class OnLayer(Experiment):
-    """Which layer, with which keys; see `HostChoice`.
-
-    Parameters
-    ----------
-    model
-        "minilm" or "synthetic". Default "minilm".
-    layer
-        Of MiniLM. Default 3.
-    shape
-        (n, d) of a synthetic layer.
-    source
-        "recorded" for MiniLM; a kind of `Synthetic` keys for a synthetic layer.
-    spectrum, decay
-        Of synthetic keys.
-    seed
-        Of whatever is drawn. Default 0.
-    """
-
-    model: str = "minilm"
-    layer: int = 3
-    shape: tuple[int, int] = _SYNTHETIC
-    source: str = "recorded"
-    spectrum: str = "power"
-    decay: float = 1.0
-    seed: int = 0
-
-    @property
-    def label(self) -> str:
-        """The layer and its keys in words."""
-        if self.model == "minilm":
-            return f"MiniLM layer {self.layer}"
-        kind = f"{self.source} keys"
-        return kind if self.source == "orthonormal" else f"{kind}, {self.spectrum} spectrum"
-
-    def choice(self, edits: int) -> HostChoice:
-        """The host with a stream of some edits.
-
-        Parameters
-        ----------
-        edits
-            How many.
-
-        Returns
-        -------
-        HostChoice
-            In float64.
-        """
-        return HostChoice(
-            model=self.model,
-            layer=self.layer,
-            shape=self.shape,
-            source=self.source,
-            spectrum=self.spectrum,
-            decay=self.decay,
-            edits=edits,
-            seed=self.seed,
-        )
-
-    def made(self, folder: Path, edits: int) -> tuple[LayerMemory, EditStream]:
-        """The layer and a stream of some edits.
-
-        Parameters
-        ----------
-        folder
-            Where recorded keys are kept.
-        edits
-            How many.
-
-        Returns
-        -------
-        memory, stream
-            As of `make_host`.
-        """
-        return make_host(self.choice(edits), folder, _quiet)
-
-    @property
-    def _known(self) -> Row:
-        return {"label": self.label, "real": self.model != "synthetic"}
+def _about(task: OnHost) -> Row:
+    return {"host": task.host, "real": task.model != "synthetic"}
 
 
 # ---- Orthonormality of keys ------------------------------------------------------------------------------
@@ -236,7 +152,7 @@ def chance_cosine(d: int) -> float:
 
 
 @dataclass(frozen=True)
-class KeyGeometry(OnLayer):
+class KeyGeometry(OnHost):
     """Orthonormality of a layer's keys, and the spectrum of their second moment.
 
     Parameters
@@ -279,12 +195,12 @@ class KeyGeometry(OnLayer):
                 for draw in range(self.draws):
                     chosen = torch.randperm(len(keys), generator=generator)[:size]
                     found = orthonormality(keys[chosen].T)
-                    rows.append(self._known | {"kind": "set", "of": of, "draw": draw} | found)
+                    rows.append(_about(self) | {"kind": "set", "of": of, "draw": draw} | found)
         values = torch.linalg.eigvalsh(memory.moment()).flip(0).clamp_min(0)
         ranks = {"participation": participation(values), "entropy_rank": _entropy_rank(values)}
         shares = (values / values.sum()).tolist()
         rows += [
-            self._known
+            _about(self)
             | {"kind": "spectrum", "place": k + 1, "share": shares[k], "dimension": len(shares)}
             | ranks
             for k in _places(len(shares))
@@ -417,7 +333,7 @@ def rival_spaces(
 
 
 @dataclass(frozen=True)
-class EnergyDirections(OnLayer):
+class EnergyDirections(OnHost):
     """How much of the energy's gradient, and of what edits do to the energy, is in SPHERE's space.
 
     Parameters
@@ -485,7 +401,7 @@ class EnergyDirections(OnLayer):
                 update = editor.update(known, stream.batch(draw * self.batch, (draw + 1) * self.batch))
                 told = {"kind": "edit", "edit": editor.name, "draw": draw}
                 rows += [told | effect for effect in self._effects(W, update, spaces)]
-        return [self._known | row for row in rows]
+        return [_about(self) | row for row in rows]
 
     def _models(self, W: Tensor, slope: Tensor, own: Subspace) -> Iterator[Row]:
         mean, covariance = moment_gradient(W)
@@ -534,7 +450,7 @@ def _with_null_space(memory: LayerMemory, space: Float[Tensor, "d q"]) -> LayerM
 
 
 @dataclass(frozen=True)
-class SpaceOverlap(OnLayer):
+class SpaceOverlap(OnHost):
     """How much of SPHERE's space lies in the null space that AlphaEdit edits in.
 
     Parameters
@@ -583,7 +499,7 @@ class SpaceOverlap(OnLayer):
         values, vectors = torch.linalg.eigh(memory.moment())
         d, rank = len(values), U.rank
         within = (vectors.T @ U.basis).square().sum(dim=1).cumsum(dim=0) / rank
-        known = self._known | {"rank": rank, "dimension": d}
+        known = _about(self) | {"rank": rank, "dimension": d}
         curve = sorted({max(1, round(d * k / _POINTS)) for k in range(_POINTS + 1)})
         rows = [self._at(within, q) | {"kind": "curve"} for q in curve]
         memit = find_editor("memit-seq", ridge=self.ridge)
@@ -624,7 +540,7 @@ _SOURCES = (("orthonormal", "flat"), ("gaussian", "flat"), ("gaussian", "power")
 _THRESHOLDS = (0.2, 0.5)
 
 
-def tasks(quick: bool) -> list[OnLayer]:
+def tasks(quick: bool) -> list[OnHost]:
     """Everything that the figures of these questions are drawn from.
 
     Parameters
@@ -638,7 +554,7 @@ def tasks(quick: bool) -> list[OnLayer]:
         Some `KeyGeometry`, `EnergyDirections` and `SpaceOverlap`: of all real layers, with three draws of
         keys and batches each; of synthetic ones on three seeds.
     """
-    found: list[OnLayer] = []
+    found: list[OnHost] = []
     for layer in (3,) if quick else range(MINILM_LAYERS):
         found += [
             KeyGeometry(layer=layer),

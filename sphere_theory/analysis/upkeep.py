@@ -16,7 +16,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sphere_theory.analysis.edited import Edited, Row
+from sphere_theory.analysis.edited import Edited
+from sphere_theory.analysis.experiment import Row
 from sphere_theory.analysis.steering import balanced_signs, clipped, levelling, stretched
 from sphere_theory.arrays import frobenius, full_precision
 from sphere_theory.editing.problem import LayerMemory

@@ -95,14 +95,12 @@ def _title(own: pd.DataFrame, editor: str) -> str:
 
 def _about(rows: pd.DataFrame) -> str:
     first = rows.iloc[0]
-    host = f"MiniLM layer {first['layer']}" if first["model"] == "minilm" else f"{first['model']} layer"
-    keys = f"{first['source']} keys" + (f" of spectrum {first['spectrum']}" if host.startswith("syn") else "")
     # An editor of which some tasks set something and others nothing has the longest text.
     settings = {
         editor: ", ".join(own["settings"].iloc[0]) for editor, own in rows.groupby("editor", sort=False)
     }
     chosen = "; ".join(f"{editor} {text or 'as released'}" for editor, text in settings.items())
-    return f"{host}, {keys}; {int(first['edits']):,} edits in batches of {int(first['batch'])}; {chosen}."
+    return f"{first['host']}; {int(first['edits']):,} edits in batches of {int(first['batch'])}; {chosen}."
 
 
 def _seeds(rows: pd.DataFrame) -> int:

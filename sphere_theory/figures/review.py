@@ -49,15 +49,15 @@ def orthonormality(rows: pd.DataFrame) -> Figure:
             chosen = own[own["of"] == of]
             if not len(chosen) or (of == "preserved" and group != REAL):
                 continue
-            for label, line in chosen.groupby("label", sort=False):
+            for label, line in chosen.groupby("host", sort=False):
                 means = line.groupby("keys")["error_best"].mean()
                 axes_label = f"{label}, {of}"
                 error.plot(means.index, means, style, color=colour, linewidth=0.9, label=axes_label)
         at = own[own["keys"] == own["keys"].max()]
         place = list(palette).index(group)
-        each = at.groupby(["label", "seed"], sort=False)["cosine"].mean()
+        each = at.groupby(["host", "seed"], sort=False)["cosine"].mean()
         pairs.plot(each, [place] * len(each), "o", color=colour, markersize=5, alpha=0.8, label=group)
-        for _, line in spectra[_group(spectra) == group].groupby(["label", "seed"], sort=False):
+        for _, line in spectra[_group(spectra) == group].groupby(["host", "seed"], sort=False):
             spectrum.plot(
                 line["place"], line["share"] * line["dimension"], color=colour, linewidth=0.9, label=group
             )
@@ -112,7 +112,7 @@ def orthonormality(rows: pd.DataFrame) -> Figure:
 
 def _group(rows: pd.DataFrame) -> pd.Series:
     """MiniLM's layers together, synthetic keys by kind."""
-    return rows["label"].where(~rows["real"].astype(bool), REAL)
+    return rows["host"].where(~rows["real"].astype(bool), REAL)
 
 
 def _palette(rows: pd.DataFrame) -> Mapping[str, str]:
@@ -441,7 +441,7 @@ def _dots(
         own = rows[_group(rows) == group]
         found = {}
         for place, name in enumerate(names):
-            one = own[own[by] == name].groupby(["label", "seed"], sort=False)[column]
+            one = own[own[by] == name].groupby(["host", "seed"], sort=False)[column]
             each = np.array([average(draws.to_numpy())[0] for _, draws in one])
             if len(each):
                 axes.plot(each, [place + shift] * len(each), ".", color=colour, alpha=0.45, markersize=5)
@@ -477,7 +477,7 @@ def null_space(rows: pd.DataFrame) -> Figure:
     figure, (share, edits) = panels(1, 2, width=12, height=4.8)
     curves, marks, edit = (rows[rows["kind"] == kind] for kind in ("curve", "threshold", "edit"))
     groups = _palette(rows)
-    for (label, seed), line in curves.groupby(["label", "seed"], sort=False):
+    for (label, seed), line in curves.groupby(["host", "seed"], sort=False):
         colour = groups[_group(line).iloc[0]]
         share.plot(line["chance"], line["inside"], color=colour, linewidth=0.9, label=f"{label}, seed {seed}")
     share.plot([0, 1], [0, 1], color="0.5", linewidth=0.8, linestyle=":", label="_chance")
@@ -587,7 +587,7 @@ def _count(number: Any, one: str, many: str | None = None) -> str:
 
 def _layers(rows: pd.DataFrame) -> str:
     real = rows[rows["real"].astype(bool)]
-    return f"{_count(real['label'].nunique(), f'{REAL} layer')} with recorded keys"
+    return f"{_count(real['host'].nunique(), f'{REAL} layer')} with recorded keys"
 
 
 def _seeds(rows: pd.DataFrame) -> str:

@@ -37,7 +37,7 @@ _LAYER = 0x1A7E2
 Report = Callable[[str, int, int], None]
 
 
-def _quiet(what: str, done: int, total: int) -> None:
+def quiet(what: str, done: int, total: int) -> None:
     """Report to nobody."""
 
 
@@ -105,7 +105,7 @@ def _facts(edits: int) -> int:
 
 
 def record_minilm(
-    layer: int, prompts: PromptSet, folder: Path, *, device: str = "cpu", report: Report = _quiet
+    layer: int, prompts: PromptSet, folder: Path, *, device: str = "cpu", report: Report = quiet
 ) -> Recorded:
     """Run MiniLM on prompts, or read what an earlier call kept.
 

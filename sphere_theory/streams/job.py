@@ -24,6 +24,7 @@ from sphere_theory.streams.hosts import (
     Report,
     like_recorded,
     minilm_weight,
+    quiet,
     random_weight,
     record_minilm,
     synthetic_host,
@@ -156,7 +157,7 @@ def _tensor(choice: HostChoice) -> str:
     return choice.tensor
 
 
-def make_host(choice: HostChoice, folder: Path, report: Report) -> tuple[LayerMemory, EditStream]:
+def make_host(choice: HostChoice, folder: Path, report: Report = quiet) -> tuple[LayerMemory, EditStream]:
     """The layer and the stream that were asked for.
 
     Parameters
@@ -166,7 +167,7 @@ def make_host(choice: HostChoice, folder: Path, report: Report) -> tuple[LayerMe
     folder
         Where recorded keys are kept.
     report
-        Told what is being done.
+        Told what is being done. Default: nobody is.
 
     Returns
     -------

@@ -305,4 +305,4 @@ def _host(task: Task, place: _Place) -> tuple[LayerMemory, EditStream]:
 @lru_cache(maxsize=1)
 def _made(host: HostChoice, threads: int, keys: Path) -> tuple[LayerMemory, EditStream]:
     """Tasks of one stream follow each other: the next one finds it made."""
-    return make_host(host, keys, lambda what, done, total: None)
+    return make_host(host, keys)

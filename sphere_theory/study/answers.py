@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from sphere_theory.analysis.correlation import correlations
 from sphere_theory.analysis.cost_growth import constancy, exponents, predictions
 from sphere_theory.analysis.effects import differences
 from sphere_theory.analysis.forecast import FOLDS, openings, out_of_sample, scores, usable
-from sphere_theory.analysis.front import front_gaps, front_shares
+from sphere_theory.analysis.front import VERDICTS, front_gaps, front_shares
 from sphere_theory.analysis.gains import gains
 from sphere_theory.analysis.interventions import CONTRASTS
 from sphere_theory.analysis.resampling import SAMPLES, mean_interval
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from sphere_theory.streams.store import RunStore
 
 Lines = Iterator[str]
+Cells = Iterator[tuple[str, ...]]
+Row = dict[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +96,7 @@ def predicts(material: Material) -> Lines:
                 (
                     label,
                     *(_correlation(early, name, kind) for kind in ("pooled", "given edits")),
-                    span(warned.loc[name, ["area", "low", "high"]]),
+                    _spanned(warned.loc[name], "area"),
                     number(warned.loc[name, "lead"], ",.0f"),
                 )
                 for name, label in PREDICTORS.items()
@@ -110,7 +112,7 @@ def predicts(material: Material) -> Lines:
 
 def _correlation(rows: pd.DataFrame, predictor: str, kind: str) -> str:
     own = rows[(rows["predictor"] == predictor) & (rows["kind"] == kind)]
-    return span(own[["value", "low", "high"]].iloc[0]) if len(own) else "–"
+    return _spanned(own.iloc[0], "value") if len(own) else "–"
 
 
 def _named(signals: pd.Index) -> str:
@@ -122,16 +124,7 @@ def protects(material: Material) -> Lines:
     for host, points in material.of_hosts(selection.paired):
         found = gains(points)
         yield f"{_about(host, points)}, at {int(found['edits'].iloc[0]):,} edits, with SPHERE less without:"
-        yield table(
-            ("editor", *METRICS),
-            [
-                (
-                    str(base),
-                    *(span(own.loc[own["metric"] == name, _GAIN].iloc[0], "+.2f") for name in METRICS),
-                )
-                for base, own in found.groupby("base", sort=False)
-            ],
-        )
+        yield _gained(found)
         counts = []
         for name in METRICS:
             own = found[found["metric"] == name]
@@ -140,7 +133,18 @@ def protects(material: Material) -> Lines:
         yield f"By the intervals {'; '.join(counts)}."
 
 
-_GAIN = ["gain", "low", "high"]
+def _gained(found: pd.DataFrame) -> str:
+    """Gains with intervals, a row an editor and a column a metric."""
+    rows = []
+    for base, own in found.groupby("base", sort=False):
+        by = own.set_index("metric")
+        rows.append((str(base), *(_spanned(by.loc[name], "gain", "+.2f") for name in METRICS)))
+    return table(("editor", *METRICS), rows)
+
+
+def _spanned(row: Row | pd.Series, column: str, form: str = ".2f") -> str:
+    """A column of a row with its interval."""
+    return span((row[column], row["low"], row["high"]), form)
 
 
 def bounded(material: Material) -> Lines:
@@ -189,7 +193,7 @@ def smallness(material: Material) -> Lines:
             rows.append((str(editor), f"{strength:g}", number(own["step"].iloc[0], ".2e"), *cells))
         yield table(("editor", "λ", "‖ΔW_t‖/‖W‖", *CRITERIA.values()), rows)
         powers = [
-            f"{CRITERIA[row['criterion']]}: {span((row['exponent'], row['low'], row['high']))}"
+            f"{CRITERIA[row['criterion']]}: {_spanned(row, 'exponent')}"
             for row in step_exponents(ends).to_dict("records")
             if np.isfinite(row["exponent"])
         ]
@@ -205,7 +209,7 @@ def _end(rows: pd.DataFrame) -> str:
         elif row["held"]:
             cells.append(f"≥ {row['edits']:,.0f} ({row['held']} of {row['seeds']} held)")
         else:
-            cells.append(span((row["edits"], row["low"], row["high"]), ",.0f"))
+            cells.append(_spanned(row, "edits", ",.0f"))
     return "; ".join(cells)
 
 
@@ -230,26 +234,11 @@ def sensitive(material: Material) -> Lines:
         yield f"{_about(host, points)}; settings against what turning the base editor's own strength reaches:"
         shares = front_shares(front_gaps(points), samples=material.samples)
         yield table(
-            (
-                "editor",
-                "in place of P",
-                "settings",
-                "beyond",
-                "dominated",
-                "undecided",
-                "off the curve",
-                "share beyond",
-                "furthest",
-            ),
+            ("editor", "in place of P", "settings", *VERDICTS, "share beyond", "furthest"),
             [
                 (
-                    row["base"],
-                    row["kind"],
-                    *(
-                        str(row[name])
-                        for name in ("settings", "beyond", "dominated", "undecided", "off the curve")
-                    ),
-                    span((row["share"], row["low"], row["high"])),
+                    *(str(row[name]) for name in ("base", "kind", "settings", *VERDICTS)),
+                    _spanned(row, "share"),
                     number(row["furthest"], ".3f"),
                 )
                 for row in shares.to_dict("records")
@@ -278,7 +267,7 @@ def _contrasts(found: pd.DataFrame) -> str:
         ["host", "editor", "first", "second"], sort=False
     ):
         by = own.set_index("value")
-        cells = (span(by.loc[name, ["mean", "low", "high"]], "+.3f") for name in METRICS)
+        cells = (_spanned(by.loc[name], "mean", "+.3f") for name in METRICS)
         rows.append((str(host), str(editor), f"{first} − {second}", str(int(own["seeds"].min())), *cells))
     return table(("host", "editor", "contrast", "seeds", *METRICS), rows)
 
@@ -288,26 +277,25 @@ def forecasts(material: Material) -> Lines:
     for host, points in material.of_hosts(selection.forecastable):
         runs = usable(openings(points))
         held = int((~np.isfinite(runs["collapse"])).sum())
-        yield f"{_about(host, points)}; {len(runs)} usable runs, {held} of them held to the end; mean factor off:"
+        yield (
+            f"{_about(host, points)}; {len(runs)} usable runs, {held} of them held to the end; mean factor "
+            "off, and the share of collapses inside the 90% interval:"
+        )
         tables = {
-            words: scores(out_of_sample(runs, by=fold), samples=material.samples)
+            words: scores(out_of_sample(runs, by=fold), samples=material.samples).set_index("model")
             for fold, words in FOLDS.items()
         }
         first = next(iter(tables.values()))
-        yield table(
-            ("seen", *(f"{words} (inside 90% interval)" for words in tables)),
-            [
-                (
-                    name,
-                    *(
-                        f"{span(own.loc[own['model'] == name, ['factor', 'low', 'high']].iloc[0])} "
-                        f"({own.loc[own['model'] == name, 'covered'].iloc[0]:.0%})"
-                        for own in tables.values()
-                    ),
-                )
-                for name in first["model"]
-            ],
-        )
+        rows = [(str(name), *(_forecast(own.loc[name]) for own in tables.values())) for name in first.index]
+        yield table(("seen", *tables), rows)
+
+
+def _forecast(row: pd.Series) -> str:
+    return f"{_spanned(row, 'factor')} ({number(row['covered'], '.0%')})"
+
+
+# Keys of a batch.
+_SET = 100
 
 
 def orthonormal(material: Material) -> Lines:
@@ -315,26 +303,22 @@ def orthonormal(material: Material) -> Lines:
     keys = material.rows("keys")
     if len(keys):
         sets = keys[(keys["kind"] == "set") & (keys["of"] == "preserved")]
-        size = 100 if 100 in set(sets["keys"]) else sets["keys"].max()
+        size = _SET if _SET in set(sets["keys"]) else sets["keys"].max()
         rows = []
-        for label, own in sets[sets["keys"] == size].groupby("label", sort=False):
-            spectrum = keys[(keys["label"] == label) & (keys["kind"] == "spectrum")]
+        for host, own in sets[sets["keys"] == size].groupby("host", sort=False):
+            spectrum = keys[(keys["host"] == host) & (keys["kind"] == "spectrum")]
             error = span(mean_interval(own["error_best"].to_numpy()), ".3f")
-            rows.append((
-                str(label),
-                error,
-                number(spectrum["participation"].mean(), ".1f"),
-                f"{spectrum['dimension'].iloc[0]:.0f}",
-            ))
-        yield f"‖cXᵀX − I‖_F/‖I‖_F with the best c, of {size:.0f} preserved keys (0: orthonormal), and the participation ratio of C0:"
+            ratio = number(spectrum["participation"].mean(), ".1f")
+            rows.append((str(host), error, ratio, f"{spectrum['dimension'].iloc[0]:.0f}"))
+        yield (
+            f"‖cXᵀX − I‖_F/‖I‖_F with the best c, of {size:.0f} preserved keys (0: orthonormal), and the "
+            "participation ratio of C0 (intervals over sets):"
+        )
         yield table(("keys", "off by", "(Σλ)²/Σλ²", "of d"), rows)
     for host, points in material.of_hosts(selection.courses):
         found = courses(points, ("edit_norm",))
         last = found[found["edits"] == found.groupby("editor")["edits"].transform("max")]
-        cells = [
-            f"{row['editor']} {span((row['mean'], row['low'], row['high']))}"
-            for row in last.to_dict("records")
-        ]
+        cells = [f"{row['editor']} {_spanned(row, 'mean')}" for row in last.to_dict("records")]
         yield f"{_about(host, points)}, ‖ΔW‖/‖W‖ at the end: {'; '.join(cells)}."
 
 
@@ -345,10 +329,7 @@ def projection_time(material: Material) -> Lines:
         own = batches[batches["run"].isin(points["run"])]
         found = projection_costs(own)
         found = found[found["ratio"] == "projection"]
-        cells = [
-            f"{row['base']} {span((row['mean'], row['low'], row['high']), '.1%')}"
-            for row in found.to_dict("records")
-        ]
+        cells = [f"{row['base']} {_spanned(row, 'mean', '.1%')}" for row in found.to_dict("records")]
         yield f"{_about(host, points)}, ΔW ↦ ΔW·P over the solve of the same batch: {'; '.join(cells)}."
 
 
@@ -380,16 +361,7 @@ def turning(material: Material) -> Lines:
         compared = refreshed(points)
         compared = compared[compared["edits"] == compared["edits"].max()]
         yield "U of the current weights less U of the pretrained ones, at the end:"
-        yield table(
-            ("editor", *METRICS),
-            [
-                (
-                    str(base),
-                    *(span(own.loc[own["metric"] == name, _GAIN].iloc[0], "+.2f") for name in METRICS),
-                )
-                for base, own in compared.groupby("base", sort=False)
-            ],
-        )
+        yield _gained(compared)
 
 
 def variance(material: Material) -> Lines:
@@ -403,26 +375,24 @@ def variance(material: Material) -> Lines:
         own = gradient[gradient["real"] == real]
         if not len(own):
             continue
-        each = own.groupby(["space", "layer", "seed"], sort=False)[["share", "rank", "directions"]].mean()
-        cells = [
-            (
-                str(space),
-                span(mean_interval(rows["share"].to_numpy())),
-                number((rows["rank"] / rows["directions"]).mean()),
-            )
-            for space, rows in each.groupby(level="space", sort=False)
-        ]
         yield f"Share of ‖∇HE‖² in each space, {words}:"
-        yield table(("space", "share", "by chance"), cells)
-        left = edits[(edits["real"] == real) & (edits["space"] == "principal")]
-        cells = []
-        for edit, rows in left.groupby("edit", sort=False):
-            logs = np.log(rows.groupby(["layer", "seed"])[["change_left", "change_shrunk"]].mean())
-            ratio = np.exp(mean_interval(logs["change_left"].to_numpy()))
-            shrunk = np.exp(mean_interval(logs["change_shrunk"].to_numpy()))
-            cells.append((str(edit), span(ratio), span(shrunk)))
+        yield table(("space", "share", "by chance"), _shares(own))
         yield "|ΔHE| of an edit that is left after P, and after shrinking it to the same norm:"
-        yield table(("edit", "SPHERE", "same norm"), cells)
+        left = edits[(edits["real"] == real) & (edits["space"] == "principal")]
+        yield table(("edit", "SPHERE", "same norm"), _left(left))
+
+
+def _shares(gradient: pd.DataFrame) -> Cells:
+    each = gradient.groupby(["space", "layer", "seed"], sort=False)[["share", "rank", "directions"]].mean()
+    for space, rows in each.groupby(level="space", sort=False):
+        chance = number((rows["rank"] / rows["directions"]).mean())
+        yield str(space), span(mean_interval(rows["share"].to_numpy())), chance
+
+
+def _left(edits: pd.DataFrame) -> Cells:
+    for edit, rows in edits.groupby("edit", sort=False):
+        logs = np.log(rows.groupby(["layer", "seed"])[["change_left", "change_shrunk"]].mean())
+        yield str(edit), *(span(np.exp(mean_interval(each.to_numpy()))) for _, each in logs.items())
 
 
 def overlapping(material: Material) -> Lines:
@@ -452,43 +422,39 @@ def costs(material: Material) -> Lines:
     frame = material.rows("cost")
     if not len(frame):
         return
-    found = predictions(frame)
+    found = predictions(frame, samples=material.samples)
     yield (
-        "Extrapolated from sizes measured on the machine that filled the store (intervals: of the fit alone; held "
-        "out: what a model without the largest size predicts for it, over what was measured there):"
+        "Extrapolated from sizes measured on the machine that filled the store (intervals: of the fit alone; "
+        "held out: what a model without the largest size predicts for it, over what was measured there):"
     )
     yield table(
         ("operation", "shape", "time", "extra memory", "× the largest measured", "held out"),
-        [
-            (
-                f"{row['operation']}" + (f", spectrum 1/k^{row['decay']:g}" if row["decay"] else ""),
-                f"{row['shape']} ({row['n']}×{row['d']})",
-                f"{in_units(row['seconds'], 'seconds')} [{in_units(row['seconds_low'], 'seconds')}, {in_units(row['seconds_high'], 'seconds')}]",
-                in_units(row["peak_bytes"], "peak_bytes"),
-                number(row["times_larger"], ".0f"),
-                number(row["held_out"]),
-            )
-            for row in found.to_dict("records")
-        ],
+        [_extrapolated(row) for row in found.to_dict("records")],
     )
     powers = exponents(frame, samples=material.samples)
     yield "Exponents of time along each axis, and of the operations counted:"
     yield table(
         ("axis", "operation", "measured", "counted"),
         [
-            (
-                row["axis"],
-                row["operation"],
-                span((row["exponent"], row["low"], row["high"])),
-                number(row["counted"]),
-            )
+            (row["axis"], row["operation"], _spanned(row, "exponent"), number(row["counted"]))
             for row in powers.to_dict("records")
         ],
     )
     along = material.rows("cost-stream")
     if len(along):
         cells = [
-            f"{row['operation']} {span((row['ratio'], row['low'], row['high']))}"
-            for row in constancy(along).to_dict("records")
+            f"{row['operation']} {_spanned(row, 'ratio')}" for row in constancy(along).to_dict("records")
         ]
         yield f"Time of a step in the last third of a stream over the middle third: {'; '.join(cells)}."
+
+
+def _extrapolated(row: Row) -> tuple[str, ...]:
+    seconds, low, high = (in_units(row[f"seconds{end}"], "seconds") for end in ("", "_low", "_high"))
+    return (
+        row["operation"] + (f", spectrum 1/k^{row['decay']:g}" if row["decay"] else ""),
+        f"{row['shape']} ({row['n']}×{row['d']})",
+        f"{seconds} [{low}, {high}]",
+        in_units(row["peak_bytes"], "peak_bytes"),
+        number(row["times_larger"], ".0f"),
+        number(row["held_out"]),
+    )

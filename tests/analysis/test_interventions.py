@@ -27,7 +27,14 @@ from sphere_theory.analysis.upkeep import CONTRASTS as UPKEEP_CONTRASTS
 from sphere_theory.analysis.upkeep import Upkeep, upkeep_steps
 from sphere_theory.energy import energy
 
-SMALL = {"model": "synthetic", "shape": (16, 32), "settings": ("ridge=10",), "edits": 40, "batch": 20}
+SMALL = {
+    "model": "synthetic",
+    "source": "gaussian",
+    "shape": (16, 32),
+    "settings": ("ridge=10",),
+    "edits": 40,
+    "batch": 20,
+}
 SIZES = (0.1, 0.3)
 SAME = (*MOVES_ENERGY, "signs")
 
@@ -40,10 +47,7 @@ def found(tmp_path_factory):
 @pytest.fixture(scope="module")
 def case(tmp_path_factory):
     start = Intervention(**SMALL).start(tmp_path_factory.mktemp("keys"))
-    edited = start.memory
-    while edited.edits < SMALL["edits"]:
-        edited = start.edit(edited)
-    return Case.of(start, edited)
+    return Case.of(start, start.edited())
 
 
 def _at(found, size, *arms):

@@ -82,7 +82,7 @@ def test_rows_are_of_the_layer_before_and_after_the_edits(sphere, tmp_path):
     task = NeuronAngles(**SMALL, settings=SETTINGS, sphere=sphere, seed=3)
     rows = task.rows(tmp_path)
     choice = HostChoice("synthetic", shape=(16, 24), source="gaussian", edits=12, seed=3)
-    memory, stream = make_host(choice, tmp_path, lambda *_: None)
+    memory, stream = make_host(choice, tmp_path)
     editor = make_editor("memit-seq", model="synthetic", settings=SETTINGS, sphere=sphere or None)
     before = memory.W
     for start, stop in ((0, 5), (5, 10), (10, 12)):

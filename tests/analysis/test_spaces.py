@@ -173,7 +173,7 @@ def test_key_geometry_has_every_set_and_the_spectrum(tmp_path):
     assert (places[0], places[-1]) == (1, 24)
     assert [row["share"] for row in spectrum] == pytest.approx([1 / 24] * len(places))
     assert [row["participation"] for row in spectrum] == pytest.approx([24] * len(places))
-    assert {row["label"] for row in rows} == {"orthonormal keys"}
+    assert {row["host"] for row in rows} == {"orthonormal keys"}
     assert rows == task.rows(tmp_path)
 
 
@@ -247,7 +247,7 @@ def test_the_overlap_is_that_of_the_two_spaces(overlap_rows, tmp_path):
 
 
 def test_tasks_are_plain_different_and_fewer_if_quick():
-    full, quick = tasks(), tasks(quick=True)
+    full, quick = tasks(quick=False), tasks(quick=True)
     assert len(set(full)) == len(full) > len(set(quick)) == len(quick)
     for kind in (KeyGeometry, EnergyDirections, SpaceOverlap):
         own = [task for task in full if type(task) is kind]
@@ -268,4 +268,4 @@ def test_tasks_are_plain_different_and_fewer_if_quick():
     ],
 )
 def test_a_layer_is_called_by_its_keys(task, label):
-    assert task.label == label
+    assert task.host == label

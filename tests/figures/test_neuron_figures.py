@@ -88,7 +88,7 @@ def test_histograms_write_the_distance_to_the_uniform_law(angles):
     texts = [text.get_text() for text in figure.axes[0].texts]
     assert f"after {mean:.3f} [{low:.3f}, {high:.3f}]" in texts
     caption = _text(figure)
-    assert "synthetic layer, gaussian keys of spectrum power; 10 edits in batches of 5" in caption
+    assert "gaussian keys, power spectrum; 10 edits in batches of 5" in caption
     assert "memit-seq ridge=15; ft as released" in caption
     assert "All 120 pairs of 16 neurons in 24 dimensions" in caption
     assert "3 seeds" in caption

@@ -31,8 +31,8 @@ def _stored(tasks, folder) -> pd.DataFrame:
 def _as_real(rows: pd.DataFrame) -> pd.DataFrame:
     """Clustered keys, called those of a real layer: no test waits for a model."""
     real = rows["source"] == "clustered"
-    label = rows["label"].where(~real, "MiniLM layer " + rows["seed"].astype(str))
-    return rows.assign(real=rows["real"] | real, label=label)
+    label = rows["host"].where(~real, "MiniLM layer " + rows["seed"].astype(str))
+    return rows.assign(real=rows["real"] | real, host=label)
 
 
 @pytest.fixture(scope="module")
@@ -105,11 +105,11 @@ def test_orthonormality_shows_every_layer_and_kind_of_keys(keys):
         "orthonormal keys, edited",
         "gaussian keys, power spectrum, edited",
     ]
-    own = sets[(sets["label"] == "MiniLM layer 1") & (sets["of"] == "preserved")]
+    own = sets[(sets["host"] == "MiniLM layer 1") & (sets["of"] == "preserved")]
     line = _line(error, "MiniLM layer 1, preserved")
     np.testing.assert_allclose(line.get_ydata(), own.groupby("keys")["error_best"].mean())
     np.testing.assert_array_equal(line.get_xdata(), [5, 15])
-    largest = sets[(sets["keys"] == 15) & (sets["label"] == "orthonormal keys")]
+    largest = sets[(sets["keys"] == 15) & (sets["host"] == "orthonormal keys")]
     np.testing.assert_allclose(
         _line(pairs, "orthonormal keys").get_xdata(), largest.groupby("seed")["cosine"].mean()
     )
@@ -190,7 +190,7 @@ def test_directions_show_means_over_layers_beside_chance(energies):
     shares, explained, *left = figure.axes
     assert [text.get_text() for text in shares.get_yticklabels()] == list(SPACES.values())
     gradient = energies[energies["kind"] == "gradient"]
-    for group, own in gradient.groupby(np.where(gradient["real"], "MiniLM", gradient["label"])):
+    for group, own in gradient.groupby(np.where(gradient["real"], "MiniLM", gradient["host"])):
         means = [mean_interval(own[own["space"] == name]["share"].to_numpy())[0] for name in SPACES]
         np.testing.assert_allclose(_marks(shares, group).get_xdata(), means)
     real = gradient[gradient["real"]]
@@ -204,7 +204,7 @@ def test_directions_show_means_over_layers_beside_chance(energies):
     for axes in left:
         own = edit[edit["edit"] == axes.get_title(loc="left")]
         for column, gid in (("change_left", "MiniLM"), ("change_shrunk", "shrunk")):
-            logs = np.log(own[column]).groupby([own["space"], own["label"]]).mean().groupby("space").mean()
+            logs = np.log(own[column]).groupby([own["space"], own["host"]]).mean().groupby("space").mean()
             np.testing.assert_allclose(_marks(axes, gid).get_xdata(), np.exp(logs[list(SPACES)]))
         assert axes.get_xscale() == "log"
     assert "2 MiniLM layers" in figure.get_supxlabel()
@@ -215,7 +215,7 @@ def test_the_null_space_has_a_curve_a_layer_and_its_thresholds(overlaps):
     share, edits = figure.axes
     for label, seed in (("MiniLM layer 1", 1), ("gaussian keys, power spectrum", 0)):
         own = overlaps[
-            (overlaps["kind"] == "curve") & (overlaps["label"] == label) & (overlaps["seed"] == seed)
+            (overlaps["kind"] == "curve") & (overlaps["host"] == label) & (overlaps["seed"] == seed)
         ]
         line = _line(share, f"{label}, seed {seed}")
         np.testing.assert_array_equal(line.get_xydata(), own[["chance", "inside"]])

@@ -68,7 +68,7 @@ def one_thread() -> Generator[None]:
 def alone(task: Task, store: RunStore) -> Run:
     """The run in this process."""
     with one_thread():
-        memory, stream = make_host(task.host, store.path / "keys", lambda *_: None)
+        memory, stream = make_host(task.host, store.path / "keys")
         return run_stream(memory, task.editor, stream, task.measures, store, batch=task.batch)
 
 
