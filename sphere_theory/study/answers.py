@@ -23,7 +23,7 @@ from sphere_theory.analysis.review import TURNING, courses, projection_costs, re
 from sphere_theory.analysis.runs import METRICS, PREDICTORS, PROJECTED, gather
 from sphere_theory.analysis.smallness import CRITERIA, ends_by_setting, ends_of_smallness, step_exponents
 from sphere_theory.analysis.upkeep import CONTRASTS as UPKEEP_CONTRASTS
-from sphere_theory.analysis.warning import alarms, approaches, verdicts
+from sphere_theory.analysis.warning import SIGNALS, alarms, approaches, verdicts
 from sphere_theory.bound import KINDS
 from sphere_theory.figures.cost import in_units
 from sphere_theory.figures.from_store import experiment_frame
@@ -88,14 +88,16 @@ def predicts(material: Material) -> Lines:
                 "ρ with efficacy before collapse",
                 "the same, given edits",
                 "AUC, near collapse",
-                "lead",
+                "collapses warned of, and lead",
+                "false alarms",
             ),
             [
                 (
                     label,
                     *(_correlation(early, name, kind) for kind in ("pooled", "given edits")),
                     span(warned.loc[name, ["area", "low", "high"]]),
-                    number(warned.loc[name, "lead"], ",.0f"),
+                    f"{number(warned.loc[name, 'warned'], '.0%')}, {number(warned.loc[name, 'lead'], ',.0f')} edits",
+                    number(warned.loc[name, "early"], ".0%"),
                 )
                 for name, label in PREDICTORS.items()
             ],
@@ -114,7 +116,7 @@ def _correlation(rows: pd.DataFrame, predictor: str, kind: str) -> str:
 
 
 def _named(signals: pd.Index) -> str:
-    return ", ".join(PREDICTORS.get(name, name) for name in signals) or "none"
+    return ", ".join(SIGNALS[name] for name in signals) or "none"
 
 
 def protects(material: Material) -> Lines:
@@ -159,19 +161,28 @@ def bounded(material: Material) -> Lines:
     probe = material.rows("probe")
     if len(probe):
         yield "Probed with edits of every size and direction, an adversary among them:"
-        counted = probe.assign(real=probe["layer"] >= 0).groupby(["real", "constant"], sort=False)
+        counted = probe.assign(real=probe["layer"] >= 0).groupby(["real", "inputs", "constant"], sort=False)
         sums = counted[["trials", "applicable", "violations"]].sum()
         worst = counted["tightness"].max()
         yield table(
-            ("weights", "constant", "trials", "applicable", "violated", "largest (ΔHE/K)²/‖ΔV‖²"),
+            (
+                "weights",
+                "inputs",
+                "constant",
+                "trials",
+                "applicable",
+                "violated",
+                "bound over ‖ΔV‖², largest",
+            ),
             [
                 (
                     "MiniLM" if real else "Gaussian",
+                    str(inputs),
                     f"K {kind}",
                     *(f"{int(n):,}" for n in row),
-                    number(worst[real, kind], ".1e"),
+                    number(worst[real, inputs, kind], ".1e"),
                 )
-                for (real, kind), row in sums.iterrows()
+                for (real, inputs, kind), row in sums.iterrows()
             ],
         )
 
@@ -183,10 +194,10 @@ def smallness(material: Material) -> Lines:
         found = ends_by_setting(ends)
         yield _about(host, points) + ", by the median size of a step:"
         rows = []
-        for (editor, strength), own in found.groupby(["editor", "strength"], sort=False):
+        for (editor, strength), own in found.groupby(["editor", "strength"], sort=False, dropna=False):
             by = own.set_index("criterion")
             cells = [_end(by.loc[[name]]) if name in by.index else "–" for name in CRITERIA]
-            rows.append((str(editor), f"{strength:g}", number(own["step"].iloc[0], ".2e"), *cells))
+            rows.append((str(editor), number(strength, "g"), number(own["step"].iloc[0], ".2e"), *cells))
         yield table(("editor", "λ", "‖ΔW_t‖/‖W‖", *CRITERIA.values()), rows)
         powers = [
             f"{CRITERIA[row['criterion']]}: {span((row['exponent'], row['low'], row['high']))}"
@@ -235,6 +246,7 @@ def sensitive(material: Material) -> Lines:
                 "in place of P",
                 "settings",
                 "beyond",
+                "beyond any curve through those λ",
                 "dominated",
                 "undecided",
                 "off the curve",
@@ -247,7 +259,7 @@ def sensitive(material: Material) -> Lines:
                     row["kind"],
                     *(
                         str(row[name])
-                        for name in ("settings", "beyond", "dominated", "undecided", "off the curve")
+                        for name in ("settings", "beyond", "sure", "dominated", "undecided", "off the curve")
                     ),
                     span((row["share"], row["low"], row["high"])),
                     number(row["furthest"], ".3f"),
@@ -434,7 +446,7 @@ def overlapping(material: Material) -> Lines:
     rows = []
     for (real, threshold), own in at.groupby(["real", "threshold"], sort=False):
         beyond = mean_interval((own["inside"] - own["chance"]).to_numpy())
-        words = judged(beyond[1], beyond[2], "more than chance", "less than chance", "as by chance")
+        words = judged(beyond[1], beyond[2], "more than chance", "less than chance", "not told from chance")
         inside = span(mean_interval(own["inside"].to_numpy()))
         rows.append((
             "MiniLM" if real else "synthetic",
@@ -472,13 +484,13 @@ def costs(material: Material) -> Lines:
         ],
     )
     powers = exponents(frame, samples=material.samples)
-    yield "Exponents of time along each axis, and of the operations counted:"
+    yield "Exponents of time along each axis (intervals: of the timings alone), and of the operations counted:"
     yield table(
         ("axis", "operation", "measured", "counted"),
         [
             (
                 row["axis"],
-                row["operation"],
+                f"{row['operation']}" + (f", spectrum 1/k^{row['decay']:g}" if row["decay"] else ""),
                 span((row["exponent"], row["low"], row["high"])),
                 number(row["counted"]),
             )
