@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sphere_theory.analysis.gains import gains
 from sphere_theory.analysis.resampling import mean_interval
-from sphere_theory.analysis.runs import METRICS, STUDY, facts
+from sphere_theory.analysis.runs import METRICS, PROJECTED, STUDY, facts
 from sphere_theory.editing.alphaedit import AlphaEdit
 from sphere_theory.errors import InputError
 
@@ -89,7 +89,7 @@ def refreshed(points: pd.DataFrame) -> pd.DataFrame:
     import pandas as pd
 
     same = [*_SAME, "eta", "alpha", "seed", "edits"]
-    projected = points.dropna(subset=["eta"])[[*same, "variant", *METRICS]]
+    projected = points[points["operator"] == PROJECTED][[*same, "variant", *METRICS]]
     first, second = (projected[projected["variant"] == variant] for variant in (PRETRAINED, CURRENT))
     pairs = first.merge(second, on=same, suffixes=("_first", "_second"))
     if not len(pairs):

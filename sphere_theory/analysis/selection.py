@@ -24,8 +24,19 @@ POINTS_NEEDED, SEEDS_NEEDED, GRID_NEEDED = 8, 3, 6
 STEPS_NEEDED = 3
 
 
+# What a run was, whatever was measured of it.
+_RUN = (*STUDY, "base", "settings", "editor", "seed")
+
+
+def _once(points: pd.DataFrame) -> pd.DataFrame:
+    """Of runs of the same edits on the same seed the one with most points: a second adds no evidence."""
+    known = points.assign(count=points.groupby("run", sort=False)["run"].transform("size"))
+    first = known.sort_values(["count", "run"], ascending=[False, True]).drop_duplicates([*_RUN])
+    return points[points["run"].isin(first["run"])]
+
+
 def _studies(points: pd.DataFrame, host: str) -> list[pd.DataFrame]:
-    own = points[points["host"] == host]
+    own = _once(points[points["host"] == host])
     return [study for _, study in own.groupby(list(STUDY), sort=False)]
 
 
@@ -224,7 +235,7 @@ def step_sizes(points: pd.DataFrame, host: str) -> pd.DataFrame:
     own = points[points["host"] == host]
     if "total_certified" not in own:
         return points.iloc[:0]
-    own = own.dropna(subset=["total_certified", "path_bound"])
+    own = _once(own.dropna(subset=["total_certified", "path_bound"]))
     own = own[(own["editor"] == own["base"]) | (own["editor"] == own["base"] + " + SPHERE")]
     found = []
     for _, same in own.groupby("batch_size", sort=False):

@@ -83,6 +83,13 @@ def test_refreshed_spaces_are_paired_by_seed(points):
     assert (row["base"], row["seeds"], row["eta"], row["alpha"]) == ("alphaedit", 3, 0.5, 0.5)
 
 
+def test_a_control_is_no_sphere_with_the_pretrained_space(points):
+    own = points[points["editor"] == "alphaedit + SPHERE"]
+    control = own.assign(operator="random subspace", editor="alphaedit + random subspace", efficacy=0.0)
+    found = refreshed(pd.concat([points, control.assign(run=control["run"] + " random")]))
+    pd.testing.assert_frame_equal(found, refreshed(points))
+
+
 def test_without_a_refreshed_space_there_is_nothing_to_compare(points):
     with pytest.raises(InputError, match="points: expected runs of SPHERE on the same seed with and without"):
         refreshed(points[points["variant"] == ""])
