@@ -201,8 +201,8 @@ def smallness(material: Material) -> Lines:
         ends = ends_of_smallness(points)
         found = ends_by_setting(ends)
         yield (
-            f"{_about(host, points)}, by the median size of a step. A count is the first measured point at which "
-            "it no longer holds, so that it may stand for fewer edits:"
+            f"{_about(host, points)}, by the median size of a step. A count is the first measured point at "
+            "which it no longer holds, so that it may stand for fewer edits:"
         )
         rows = []
         for (editor, strength), own in found.groupby(["editor", "strength"], sort=False, dropna=False):
