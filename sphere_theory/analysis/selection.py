@@ -10,6 +10,7 @@ from sphere_theory.analysis.forecast import FOLDS, openings, out_of_sample, usab
 from sphere_theory.analysis.gains import gains
 from sphere_theory.analysis.review import gains_along, refreshed
 from sphere_theory.analysis.runs import PROJECTED, STUDY
+from sphere_theory.analysis.warning import approaches
 from sphere_theory.errors import InputError
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def paired(points: pd.DataFrame, host: str) -> pd.DataFrame:
 
 
 def several_editors(points: pd.DataFrame, host: str) -> pd.DataFrame:
-    """Courses of two editors or more.
+    """Courses of two editors or more that learned: an alarm for one is set on others.
 
     Parameters
     ----------
@@ -128,7 +129,8 @@ def several_editors(points: pd.DataFrame, host: str) -> pd.DataFrame:
         Some of the points, or none.
     """
     chosen = courses(points, host)
-    return chosen if chosen["base"].nunique() >= 2 else points.iloc[:0]
+    enough = len(chosen) and approaches(chosen)["base"].nunique() >= 2
+    return chosen if enough else points.iloc[:0]
 
 
 def forecastable(points: pd.DataFrame, host: str) -> pd.DataFrame:

@@ -157,6 +157,13 @@ def test_costs_are_those_of_the_same_batch_and_of_the_same_seed():
     assert (whole["seeds"], whole["batches"]) == (2, 6)
 
 
+def test_a_stream_that_ended_early_is_compared_batch_by_batch():
+    whole, ended = _timed(0, [5.0, 1.0, 2.0], None), _timed(0, [9.0, 2.0, 2.0], [3.0, 0.1, 0.4])
+    found = projection_costs(pd.concat([whole, ended[ended["batch"] < 2]]))
+    (row,) = found[found["ratio"] == "whole stream"].to_dict("records")
+    assert row["mean"] == pytest.approx(14.1 / 6 - 1)
+
+
 def test_costs_need_a_projection():
     with pytest.raises(InputError, match="batches: expected runs with SPHERE"):
         projection_costs(_timed(0, [1.0, 1.0, 1.0], None))

@@ -8,7 +8,8 @@ from made import made_run
 
 from sphere_theory.analysis.gains import gains
 from sphere_theory.analysis.runs import gather
-from sphere_theory.analysis.selection import grids_of, paired
+from sphere_theory.analysis.selection import grids_of, paired, several_editors
+from sphere_theory.analysis.warning import alarms, approaches
 from sphere_theory.streams.store import RunStore
 
 
@@ -37,3 +38,19 @@ def test_gains_of_runs_measured_twice_have_the_same_interval(points):
     expected = gains(paired(points, host))
     assert set(expected["seeds"]) == {3}
     pd.testing.assert_frame_equal(gains(paired(both, host)), expected)
+
+
+def test_an_editor_that_never_learned_is_no_second_one(tmp_path):
+    with RunStore(tmp_path) as store:
+        for seed in range(3):
+            made_run(store, "memit", seed=seed, collapse=400.0 + 10 * seed)
+            made_run(store, "alphaedit", seed=seed, collapse=1.0)
+        points = gather(store)
+        (host,) = points["host"].unique()
+        assert not len(several_editors(points, host))
+        for seed in range(3):
+            made_run(store, "memit-seq", seed=seed, collapse=600.0)
+        points = gather(store)
+    chosen = several_editors(points, host)
+    assert set(chosen["base"]) == {"memit", "memit-seq", "alphaedit"}
+    assert set(alarms(approaches(chosen), by="base")["base"]) == {"memit", "memit-seq"}
