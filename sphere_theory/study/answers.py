@@ -23,7 +23,7 @@ from sphere_theory.analysis.review import TURNING, courses, projection_costs, re
 from sphere_theory.analysis.runs import METRICS, PREDICTORS, PROJECTED, gather
 from sphere_theory.analysis.smallness import CRITERIA, ends_by_setting, ends_of_smallness, step_exponents
 from sphere_theory.analysis.upkeep import CONTRASTS as UPKEEP_CONTRASTS
-from sphere_theory.analysis.warning import alarms, approaches, verdicts
+from sphere_theory.analysis.warning import SIGNALS, alarms, approaches, verdicts
 from sphere_theory.bound import KINDS
 from sphere_theory.figures.cost import in_units
 from sphere_theory.figures.from_store import experiment_frame
@@ -116,7 +116,7 @@ def _correlation(rows: pd.DataFrame, predictor: str, kind: str) -> str:
 
 
 def _named(signals: pd.Index) -> str:
-    return ", ".join(PREDICTORS.get(name, name) for name in signals) or "none"
+    return "; ".join(SIGNALS[name] for name in signals) or "none"
 
 
 def protects(material: Material) -> Lines:
