@@ -208,7 +208,7 @@ class _Sweep:
         left = {future.key: (future, about) for future, about in futures.items()}
         try:
             for future in as_completed(list(futures)):
-                error = _failure(future)
+                error = failure(future)
                 result = None if error else future.result()
                 # Or Dask would compute it again when a worker dies that keeps a result.
                 future.release()
@@ -235,8 +235,19 @@ def _resources(host: HostChoice) -> dict[str, float] | None:
     return {GPU: 1} if host.device.startswith("cuda") else None
 
 
-def _failure(future: Future) -> str:
-    """Why a task failed, in a line; empty if it did not."""
+def failure(future: Future) -> str:
+    """Why a task failed.
+
+    Parameters
+    ----------
+    future
+        Of the task; it is done.
+
+    Returns
+    -------
+    str
+        A line; empty if it did not fail.
+    """
     if future.status == "finished":
         return ""
     if future.status != "error":

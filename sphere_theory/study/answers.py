@@ -122,7 +122,7 @@ def _correlation(rows: pd.DataFrame, predictor: str, kind: str) -> str:
 
 
 def _named(signals: pd.Index) -> str:
-    return ", ".join(SIGNALS[name] for name in signals) or "none"
+    return "; ".join(SIGNALS[name] for name in signals) or "none"
 
 
 def protects(material: Material) -> Lines:

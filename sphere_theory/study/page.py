@@ -23,7 +23,11 @@ def number(value: float, form: str = ".2f") -> str:
     """
     if math.isnan(value):
         return "–"
-    return "∞" if math.isinf(value) else format(value, form).replace("-", "−")
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    # What rounds to 0 has no sign.
+    shown = format(value, form)
+    return (shown if any(digit in shown for digit in "123456789") else format(0.0, form)).replace("-", "−")
 
 
 def span(found: Iterable[float], form: str = ".2f") -> str:

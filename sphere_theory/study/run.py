@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from sphere_theory.analysis.experiment import Experiment
 from sphere_theory.errors import SphereTheoryError
-from sphere_theory.models.hub import first_line
 from sphere_theory.streams.store import RunStore, experiment_id
-from sphere_theory.streams.sweep import Outcome, run_sweep
+from sphere_theory.streams.sweep import Outcome, failure, run_sweep
 from sphere_theory.study.plan import Plan
 
 if TYPE_CHECKING:
@@ -131,11 +130,10 @@ def _on_workers(experiments: Sequence[Experiment], store: RunStore, client: Clie
     try:
         for future in as_completed(list(futures)):
             experiment = futures.pop(future)
-            if future.status == "finished":
-                _keep(experiment, future.result(), store, known)
+            if error := failure(future):
+                known(Result(str(experiment), False, error))
             else:
-                error = future.exception() if future.status == "error" else RuntimeError(future.status)
-                known(Result(str(experiment), False, first_line(error)))
+                _keep(experiment, future.result(), store, known)
             future.release()
     finally:
         client.cancel(list(futures))

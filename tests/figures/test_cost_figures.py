@@ -7,62 +7,26 @@ from dataclasses import asdict
 import numpy as np
 import pandas as pd
 import pytest
+from tiny import made_costs, made_stream_costs
 
-from sphere_theory.analysis.cost import BATCHWISE, DECOMPOSITIONS, STREAMED, Cost, StreamCost
-from sphere_theory.analysis.cost_counts import COUNTS, Size
+from sphere_theory.analysis.cost import BATCHWISE, DECOMPOSITIONS
 from sphere_theory.analysis.cost_growth import SHAPES, constancy, cost_points, exponents, predictions, series
 from sphere_theory.errors import InputError
 from sphere_theory.figures import cost
 
-DECAYS = [*((operation, 0.0) for operation in COUNTS), ("randomized", 1.0)]
-POINTS = [(n, 64, 10) for n in (16, 32, 64)]
-POINTS += [(32, d, 10) for d in (32, 64, 112, 256)]
-POINTS += [(n, int(3.5 * n), 10) for n in (16, 32, 64)]
-POINTS += [(32, 64, b) for b in (5, 10, 20)]
+
+def _frame(made) -> pd.DataFrame:
+    return pd.DataFrame([asdict(task) | row for task, rows in made for row in rows])
 
 
 @pytest.fixture(scope="module")
 def rows() -> pd.DataFrame:
-    """Times and memories of a model, with repetitions 10% apart."""
-    made = []
-    for operation, decay in DECAYS:
-        for n, d, batch in dict.fromkeys(POINTS):
-            if batch != 10 and (operation not in BATCHWISE or operation == "energy"):
-                continue
-            rank = 0 if operation in ("energy", "energy update", "memit-seq", "alphaedit") else n // 4
-            size = Size(n, d, batch, rank)
-            terms = COUNTS[operation].terms(size)
-            for repeat in range(3):
-                made.append(
-                    asdict(Cost(operation, n, d, batch, decay))
-                    | {
-                        "repeat": repeat,
-                        "seconds": (1e-9 * terms.flops + 1e-9 * terms.other) * (0.9 + 0.1 * repeat),
-                        "peak_bytes": 2**21 + COUNTS[operation].held(size),
-                        "rank": rank,
-                        "threads": 2,
-                        "processor": "a made processor",
-                    }
-                )
-    return pd.DataFrame(made)
+    return _frame(made_costs())
 
 
 @pytest.fixture(scope="module")
 def streams() -> pd.DataFrame:
-    return pd.DataFrame([
-        asdict(StreamCost(operation, 8, 16, batch=2, batches=30, seed=seed))
-        | {
-            "step": step,
-            "edits": 2 * step,
-            "seconds": 1e-3 * (1 + 0.1 * (step % 3) + 0.01 * seed * step),
-            "state_bytes": 2**20 * (1 + step % 2),
-            "threads": 2,
-            "processor": "a made processor",
-        }
-        for operation in STREAMED
-        for seed in range(3)
-        for step in range(1, 31)
-    ])
+    return _frame(made_stream_costs())
 
 
 def _text(figure) -> str:
