@@ -125,10 +125,14 @@ def step_limit(shape: tuple[int, int], device: str) -> Limit:
 
 
 def _step(
-    bench: Bench, key: str, editor: Editor, against: str, literal: Callable[[LayerMemory, EditBatch], Tensor]
+    bench: Bench,
+    key: str,
+    editor: Editor,
+    literal: Callable[[LayerMemory, EditBatch], Tensor],
+    shape: tuple[int, int] = (2048, 7168),
 ) -> Row:
     """A step of an editor that carries its inverse along, against the same solved from scratch."""
-    n, d = bench.shape(2048, 7168)
+    n, d = bench.shape(*shape)
     bench.say(f"{_PAST} batches before")
     memory, batch = edited_layer(bench, n, d, editor), make_batch(bench, n, d, seed=1)
     bench.say("the step, and the literal one once")
@@ -142,7 +146,7 @@ def _step(
     return Row(
         key=key,
         work=f"{editor.name} step of {BATCH} edits",
-        against=against,
+        against="torch.linalg.solve in float64",
         shape=(n, d),
         ours=ours,
         alternative=alternative,
@@ -155,6 +159,16 @@ def _step(
 @row("memit-seq-step")
 def memit_sequential_step(bench: Bench, key: str) -> Row:
     """MEMIT-seq, against one float64 solve with λC0 + K_pK_pᵀ + KKᵀ as released."""
+    return _memit_sequential_step(bench, key, (2048, 7168))
+
+
+@row("memit-seq-step-llama3")
+def memit_sequential_step_llama3(bench: Bench, key: str) -> Row:
+    """The same at the shape of LLaMA3-8B's down projections."""
+    return _memit_sequential_step(bench, key, (4096, 14336))
+
+
+def _memit_sequential_step(bench: Bench, key: str, shape: tuple[int, int]) -> Row:
     editor = MemitSequential(ridge=15.0)
 
     def literal(memory: LayerMemory, batch: EditBatch) -> Tensor:
@@ -162,7 +176,7 @@ def memit_sequential_step(bench: Bench, key: str) -> Row:
             memory.W, memory.moment() * editor.ridge, past_keys(bench, memory), batch.keys, batch.values
         )
 
-    return _step(bench, key, editor, "torch.linalg.solve in float64", literal)
+    return _step(bench, key, editor, literal, shape)
 
 
 @row("alphaedit-step")
@@ -176,7 +190,7 @@ def alphaedit_step(bench: Bench, key: str) -> Row:
             memory.W, space @ space.T, past_keys(bench, memory), batch.keys, batch.values, editor.l2
         )
 
-    return _step(bench, key, editor, "torch.linalg.solve in float64", literal)
+    return _step(bench, key, editor, literal)
 
 
 def past_keys(bench: Bench, memory: LayerMemory) -> Tensor:
