@@ -11,12 +11,13 @@
 # %% [markdown]
 # # 2 · Does the energy tell how long a model survives its edits?
 #
-# **Question.** The paper shows HE beside editing metrics along streams of edits and reports a strong Spearman correlation
-# before collapse. Two things such a number cannot say by itself: whether anything that grows along a stream would do as
-# well, and whether it warns of a collapse in a stream that it was not fitted on.
+# **Question.** The paper shows HE beside editing metrics along streams of edits and reports a strong
+# Spearman correlation before collapse. Two things such a number cannot say by itself: whether anything that
+# grows along a stream would do as well, and whether it warns of a collapse in a stream that it was not
+# fitted on.
 #
-# **Method.** Streams of edits by several editors, alone and with SPHERE, on three seeds or more, all read from one store.
-# A stream has collapsed when efficacy or specificity, once above 0.5, falls below it.
+# **Method.** Streams of edits by several editors, alone and with SPHERE, on three seeds or more, all read
+# from one store. A stream has collapsed when efficacy or specificity, once above 0.5, falls below it.
 
 # %%
 import pandas as pd
@@ -30,45 +31,48 @@ from sphere_theory.analysis.selection import courses, forecastable, several_edit
 show("streams")
 
 # %% [markdown]
-# Where the streams of each editor collapse, and by what; median over seeds, `inf` where most held to their end, `NaN` where
-# they never reached the level.
+# Where the streams of each editor collapse, and by what; median over seeds, `inf` where most held to their
+# end, `NaN` where they never reached the level.
 
 # %%
 for host, points in chosen(courses):
     ends = collapses(points).groupby("editor", sort=False)
     print(f"\n{host}")
-    print(pd.DataFrame({
+    table = {
         "collapse": ends["collapse"].median(),
         "planned": ends["planned"].max(),
         "by": ends["by"].agg(lambda by: ", ".join(sorted(set(by)))),
         "seeds": ends["seed"].nunique(),
-    }).to_string(float_format="{:.0f}".format))
+    }
+    print(pd.DataFrame(table).to_string(float_format="{:.0f}".format))
 
 # %% [markdown]
-# **|ΔHE| beside its rivals.** "Within" a run, everything that grows is near ±1. "Given edits" asks what a predictor knows
-# beyond how long the stream has run.
+# **|ΔHE| beside its rivals.** "Within" a run, everything that grows is near ±1. "Given edits" asks what a
+# predictor knows beyond how long the stream has run.
 
 # %%
 show("correlation")
 
 # %% [markdown]
-# The same in numbers: Spearman's ρ with efficacy and specificity before collapse, given the edit count, and its 95%
-# interval over runs.
+# The same in numbers: Spearman's ρ with efficacy and specificity before collapse, given the edit count, and
+# its 95% interval over runs.
 
 # %%
 for host, points in chosen(courses):
     found = correlations(points, samples=SAMPLES)
     asked = found[(found["phase"] == "before collapse") & (found["kind"] == "given edits")]
     asked = asked[asked["metric"] != "generalisation"]
-    print(f"\n{host}, {asked['runs'].max()} runs" if len(asked) else f"\n{host}: too few runs before collapse")
+    print(
+        f"\n{host}, {asked['runs'].max()} runs" if len(asked) else f"\n{host}: too few runs before collapse"
+    )
     if len(asked):
         asked = asked.assign(rho=[spread(row, "value", form="+.2f") for _, row in asked.iterrows()])
         table = asked.pivot(index="predictor", columns="metric", values="rho").loc[list(PREDICTORS)]
         print(table.rename(PREDICTORS).to_string())
 
 # %% [markdown]
-# **As a warning.** How well does each signal tell points near a collapse from points far from it (the area under its curve:
-# 0.5 is chance), and how much better than |ΔHE| is it?
+# **As a warning.** How well does each signal tell points near a collapse from points far from it (the area
+# under its curve: 0.5 is chance), and how much better than |ΔHE| is it?
 
 # %%
 show("warning")
@@ -87,8 +91,9 @@ for host, points in chosen(several_editors):
     print(f"    undecided: {len(rivals) - len(better) - len(worse)} of {len(rivals)} rivals")
 
 # %% [markdown]
-# **As a forecast.** From the first tenth of a stream, the edit count at which it collapses; scored on runs whose editor, or
-# whose seed, the model has not seen. The factor is how many times too early or too late it is: 1 is exact.
+# **As a forecast.** From the first tenth of a stream, the edit count at which it collapses; scored on runs
+# whose editor, or whose seed, the model has not seen. The factor is how many times too early or too late it
+# is: 1 is exact. A ratio of factors below 1 says that |ΔHE| is the closer one.
 
 # %%
 show("forecast")
@@ -101,13 +106,15 @@ for host, points in chosen(forecastable):
         scored = forecast.scores(forecast.out_of_sample(runs, by=fold), samples=SAMPLES).set_index("model")
         own = scored.loc["|ΔHE|"]
         for rival in ("count only", "norm only"):
-            ratio = [own[f"against {rival} {part}"] for part in ("factor", "low", "high")]
-            verdict = "closer" if ratio[2] < 1 else "further off" if ratio[1] > 1 else "undecided"
-            print(f"    {words}: factor of |ΔHE| over that of {rival} {ratio[0]:.2f} [{ratio[1]:.2f}, {ratio[2]:.2f}], {verdict}")
+            ratio = own[[f"against {rival} {part}" for part in ("factor", "low", "high")]]
+            ratio.index = ["factor", "low", "high"]
+            verdict = "closer" if ratio["high"] < 1 else "further off" if ratio["low"] > 1 else "undecided"
+            print(f"    {words}, |ΔHE| over {rival}: {spread(ratio, 'factor')}, {verdict}")
 
 # %% [markdown]
-# **What it shows.** Where the interval of |ΔHE| lies beyond that of its rivals, the energy knows something that the size of
-# the edit does not; where it lies below or overlaps, it goes with collapse as other things do, and is no better a predictor.
+# **What it shows.** Where the interval of |ΔHE| lies beyond that of its rivals, the energy knows something
+# that the size of the edit does not; where it lies below or overlaps, it goes with collapse as other things
+# do, and is no better a predictor.
 #
-# **What it does not show.** Cause: see notebook 6. And hosts are single layers; a language model may forget in ways that
-# retrieval on one layer does not see.
+# **What it does not show.** Cause: see notebook 6. And hosts are single layers; a language model may forget
+# in ways that retrieval on one layer does not see.

@@ -11,12 +11,12 @@
 # %% [markdown]
 # # 4 · SPHERE as a plug-in
 #
-# **Question.** The paper reports gains of 38.71% on average when SPHERE is put around existing editors. What does it add
-# here, editor by editor, and what does it cost?
+# **Question.** The paper reports gains of 38.71% on average when SPHERE is put around existing editors.
+# What does it add here, editor by editor, and what does it cost?
 #
-# **Method.** The same stream with and without SPHERE (η = 0.5; α = 0.5 on AlphaEdit and 0.8 elsewhere, as in the paper),
-# paired by seed, 95% intervals over seeds (Student's t). Hollow diamonds are the paper's numbers, on other hosts, for
-# comparison only.
+# **Method.** The same stream with and without SPHERE (η = 0.5; α = 0.5 on AlphaEdit and 0.8 elsewhere, as
+# in the paper), paired by seed, 95% intervals over seeds (Student's t). Hollow diamonds are the paper's
+# numbers, on other hosts, for comparison only.
 
 # %%
 from notebook_store import chosen, count_signs, show, spread, store
@@ -60,8 +60,8 @@ for host, points in chosen(paired):
         print(f"    {row['base']:10} {spread(row, 'mean', form='.1%')}")
 
 # %% [markdown]
-# **What it shows.** Gains and losses of single layers with their intervals, in points of each metric and not in per cent of
-# what was left: a gain of 100% on nearly nothing is nearly nothing.
+# **What it shows.** Gains and losses of single layers with their intervals, in points of each metric and
+# not in per cent of what was left: a gain of 100% on nearly nothing is nearly nothing.
 #
-# **What it does not show.** Fluency, portability and general abilities, which need the whole language model. Seconds are
-# those of the machine that ran the streams.
+# **What it does not show.** Fluency, portability and general abilities, which need the whole language
+# model. Seconds are those of the machine that ran the streams.

@@ -11,8 +11,9 @@
 # %% [markdown]
 # # 7 · A layer of your own model
 #
-# **Question.** What do the numbers of this toolkit say about a layer that you care about? Any safetensors file, folder or
-# hub id, and the name of a matrix: change the next cell and run everything. On a CUDA device it runs there.
+# **Question.** What do the numbers of this toolkit say about a layer that you care about? Any safetensors
+# file, folder or hub id, and the name of a matrix: change the next cell and run everything. On a CUDA
+# device it runs there.
 
 # %%
 import torch
@@ -28,8 +29,9 @@ import sphere_theory as st
 
 W = st.load_layer(MODEL, TENSOR).to(DEVICE)
 closest = st.min_separation(W)
-print(f"{W.shape[0]} neurons in {W.shape[1]} dimensions, HE/uniform = {st.energy(W, reduction='uniform'):.5f}")
-print(f"closest neurons: {closest.pair[0]} and {closest.pair[1]}, {closest.distance:.3f} apart (opposite ones: 2)")
+print(f"{W.shape[0]} neurons in {W.shape[1]} dimensions")
+print(f"HE/uniform = {st.energy(W, reduction='uniform'):.5f}")
+print(f"closest neurons: {closest.pair}, {closest.distance:.3f} apart; opposite ones are 2 apart")
 
 # %% [markdown]
 # **Which directions would SPHERE protect?** U spans the share η of the spectrum; r is its dimension.
@@ -39,8 +41,8 @@ space = st.principal_space(W, eta=0.5)
 print(f"r = {space.rank} of {min(W.shape)} directions hold {space.share:.3f} of ‖W‖²")
 
 # %% [markdown]
-# **What does the projection do to one edit?** A random one of relative size 1e-3, before and after P = I − 0.8 UUᵀ: the
-# change of the energy, of the outputs, and what Theorem 1 makes of it.
+# **What does the projection do to one edit?** A random one of relative size 1e-3, before and after P = I −
+# 0.8 UUᵀ: the change of the energy, of the outputs, and what Theorem 1 makes of it.
 
 # %%
 generator = torch.Generator().manual_seed(0)
@@ -50,12 +52,17 @@ project = st.SparseProjector(space, alpha=0.8)
 before, after = st.audit_bound(W, delta), st.audit_bound(W, project(delta))
 for name, audit in {"before": before, "after": after}.items():
     print(f"{name:6}  ΔHE {audit.energy_change:+.3g}   ‖ΔV‖² {audit.output_change_squared:.3g}")
-print("|ΔHE| is", "smaller" if abs(after.energy_change) < abs(before.energy_change) else "not smaller", "after it")
+print(
+    "|ΔHE| is",
+    "smaller" if abs(after.energy_change) < abs(before.energy_change) else "not smaller",
+    "after it",
+)
 print(after)
 
 # %% [markdown]
-# **A stream of edits on it**, without SPHERE and with it. Keys are synthetic here, in groups as those of subjects that
-# repeat, for those of your model need its text; λ (`ridge`) sets the size of a step and belongs to the keys.
+# **A stream of edits on it**, without SPHERE and with it. Keys are synthetic here, in groups as those of
+# subjects that repeat, for those of your model need its text; λ (`ridge`) sets the size of a step and
+# belongs to the keys.
 
 # %%
 import tempfile
@@ -67,7 +74,8 @@ from sphere_theory.streams.runner import run_stream
 from sphere_theory.streams.store import RunStore
 
 host = HostChoice(MODEL, tensor=TENSOR, source="clustered", edits=500, device=DEVICE)
-columns = ["edits", "efficacy", "generalisation", "specificity", "energy_uniform", "edit_norm", "total_certified"]
+metrics = ["efficacy", "generalisation", "specificity"]
+columns = ["edits", *metrics, "energy_uniform", "edit_norm", "total_certified"]
 streams = {}
 with tempfile.TemporaryDirectory() as folder, RunStore(Path(folder)) as runs:
     for name, sphere in {"without SPHERE": None, "with SPHERE": (0.5, 0.8)}.items():
@@ -81,11 +89,14 @@ for name, course in streams.items():
 
 # %%
 plain, projected = (course.iloc[-1] for course in streams.values())
-for metric in ("efficacy", "generalisation", "specificity"):
-    print(f"{metric} after {int(plain['edits'])} edits: {plain[metric]:.3f} without SPHERE, {projected[metric]:.3f} with it")
+print(f"after {int(plain['edits'])} edits, without SPHERE → with it")
+for metric in metrics:
+    print(f"    {metric}: {plain[metric]:.3f} → {projected[metric]:.3f}")
 
 # %% [markdown]
-# **What it shows.** The numbers of one layer, one seed, so no interval: `sphere-theory edit` and `sphere-theory sweep` run
-# as many seeds, editors and settings as you ask for, and `sphere-theory figures` draws them.
+# **What it shows.** The numbers of one layer, one seed, so no interval: `sphere-theory edit` and
+# `sphere-theory sweep` run as many seeds, editors and settings as you ask for, and `sphere-theory figures`
+# draws them.
 #
-# **What it does not show.** What the model says after the edit: that needs its values and its text, not this layer alone.
+# **What it does not show.** What the model says after the edit: that needs its values and its text, not
+# this layer alone.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 from IPython.display import Image, display
+from PIL import Image as PILImage
 
 from sphere_theory.analysis import resampling
 from sphere_theory.analysis.runs import gather
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 QUICK = "SPHERE_THEORY_QUICK" in os.environ
 SAMPLES = from_store.QUICK_SAMPLES if QUICK else resampling.SAMPLES
 
-# Pixels: as wide as a page shows, and no letters larger than its text.
-WIDTH, DPI = 880, 100
+# Legible where a page shows it, small enough to be committed: figures have few colours.
+DPI, COLOURS = 90, 256
 
 
 def store() -> RunStore:
@@ -53,10 +54,11 @@ def show(*names: str) -> None:
 
 def picture(figure: Figure, alt: str) -> None:
     """Show a figure as one small PNG."""
-    file = io.BytesIO()
-    dpi = min(DPI, WIDTH / figure.get_figwidth())
-    figure.savefig(file, format="png", dpi=dpi, metadata={"Software": None})
-    display(Image(file.getvalue(), alt=alt))
+    drawn, small = io.BytesIO(), io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=DPI)
+    colours = PILImage.open(drawn).convert("RGB").quantize(COLOURS, dither=PILImage.Dither.NONE)
+    colours.save(small, format="png", optimize=True)
+    display(Image(small.getvalue(), alt=alt))
 
 
 @cache
@@ -92,4 +94,6 @@ def spread(row: pd.Series, value: str, low: str = "low", high: str = "high", *, 
 def count_signs(table: pd.DataFrame, low: str = "low", high: str = "high") -> str:
     """How many of a table's 95% intervals lie above 0, below it, or on both sides."""
     above, below = int((table[low] > 0).sum()), int((table[high] < 0).sum())
-    return f"{above} above 0, {below} below, {len(table) - above - below} undecided (of {len(table)} intervals)"
+    return (
+        f"{above} above 0, {below} below, {len(table) - above - below} undecided (of {len(table)} intervals)"
+    )
