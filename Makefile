@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: verify test readme lint proofs bench bench-gpu deep study figures findings clean
+.PHONY: verify test readme lint proofs bench bench-gpu deep study figures findings notebooks test-notebooks clean
 .DELETE_ON_ERROR:
 
 verify: $(VENV)/.runtime
@@ -43,6 +43,17 @@ figures: study
 
 findings: study
 	$(BIN)/sphere-theory findings --store $(STORE) --out docs/findings.md
+
+# Executed from what the study stored, and written: the .ipynb that are committed.
+notebooks: $(VENV)/.dev
+	SPHERE_THEORY_STORE=$(abspath $(STORE)) $(BIN)/python notebooks/build.py $(ARGS)
+
+# Executed on small layers, and not written.
+SMALL := out/small
+
+test-notebooks: $(VENV)/.dev
+	$(BIN)/python notebooks/small_store.py $(SMALL)
+	SPHERE_THEORY_QUICK=1 SPHERE_THEORY_STORE=$(abspath $(SMALL)) $(BIN)/python -m pytest --nbmake notebooks $(ARGS)
 
 readme: $(VENV)/.runtime # the ledger table in README.md
 	$(BIN)/python -m sphere_theory.claims README.md
