@@ -44,8 +44,8 @@ _NEEDED = ("total_certified", "path_bound", "total_first_order_error", "efficacy
 # any power will do.
 _RUNS, _WITHIN, _SPAN = 6, 3, 2.0
 
-# Nor do two step sizes: every pair lies on some power. Some step is further than this share of the logarithmic
-# range from both of its ends.
+# Nor do two step sizes: every pair lies on some power. Some step is further than this share of the
+# logarithmic range from both of its ends.
 _INSIDE = 0.1
 
 _RESAMPLES = 200
