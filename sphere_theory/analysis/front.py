@@ -79,7 +79,8 @@ def front_gaps(points: pd.DataFrame) -> pd.DataFrame:
     ----------
     points
         Of comparable runs, as `gather` returns them. Unfinished ones have no say.
-        A setting's run whose weights were lost has neither measure left, 0 both; a base editor's is no point of the curve.
+        A setting's run whose weights were lost has neither measure left, 0 both; a base editor's is no point
+        of the curve.
 
     Returns
     -------
