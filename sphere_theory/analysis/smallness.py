@@ -170,7 +170,7 @@ def step_exponents(ends: pd.DataFrame, *, samples: int = _RESAMPLES, seed: int =
     pandas.DataFrame
         One row a criterion: criterion, runs, held, exponent, low, high (95%), and level, log edits at step 1;
         NaN with fewer than 6 runs, or unless 3 of them ended after their first point, at steps that differ by
-        a factor of 2 or more and are not of two sizes alone.
+        a factor of 2 or more; or with runs of two sizes of steps alone.
     """
     import pandas as pd
 
@@ -199,7 +199,9 @@ def _power(steps: np.ndarray, since: np.ndarray, until: np.ndarray) -> tuple[flo
     from scipy.special import ndtr
 
     within = np.isfinite(since) & np.isfinite(until)
-    if len(steps) < _RUNS or within.sum() < _WITHIN or not _spread(steps[within]):
+    if len(steps) < _RUNS or within.sum() < _WITHIN or np.ptp(steps[within]) < math.log(_SPAN):
+        return math.nan, math.nan
+    if not _several(steps):
         return math.nan, math.nan
     centre = steps[within].mean()
     x = steps - centre
@@ -218,8 +220,7 @@ def _power(steps: np.ndarray, since: np.ndarray, until: np.ndarray) -> tuple[flo
     return float(found.x[1]), float(found.x[0] - found.x[1] * centre)
 
 
-def _spread(steps: np.ndarray) -> bool:
-    """Whether logarithms of steps span enough, and not with two sizes alone."""
-    low, span = steps.min(), np.ptp(steps)
-    inside = np.abs((steps - low) / span - 0.5) < 0.5 - _INSIDE if span else np.zeros(1, dtype=bool)
-    return bool(span >= math.log(_SPAN) and inside.any())
+def _several(steps: np.ndarray) -> bool:
+    """Whether logarithms of steps, not all alike, are not of two sizes alone."""
+    place = (steps - steps.min()) / np.ptp(steps)
+    return bool((np.abs(place - 0.5) < 0.5 - _INSIDE).any())
