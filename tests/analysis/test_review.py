@@ -121,7 +121,7 @@ def test_a_real_store_has_the_turn_and_the_times(real):
 
 def test_a_store_without_times_is_refused(tmp_path):
     with RunStore(tmp_path) as store:
-        made_run(store)
+        made_run(store, timed=False)
         with pytest.raises(InputError, match="store: expected runs with the time of each batch, got none in"):
             timings(store)
 
