@@ -84,5 +84,5 @@ def test_one_layer_tells_nothing_of_chance(material):
 
 
 def test_every_signal_has_a_name_in_words():
-    assert answers._named(pd.Index(["edits", "lost"])) == f"{SIGNALS['edits']}, {SIGNALS['lost']}"
+    assert answers._named(pd.Index(["edits", "lost"])) == f"{SIGNALS['edits']}; {SIGNALS['lost']}"
     assert answers._named(pd.Index(np.array([], dtype=object))) == "none"
