@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +24,8 @@ jaxtyping.install_import_hook(
 settings.register_profile("ci", derandomize=True, deadline=None, database=None, max_examples=25)
 settings.register_profile("deep", deadline=None, database=None, max_examples=2500)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+MEMORY = Path("/dev/shm")
 
 
 @pytest.fixture
@@ -55,3 +58,20 @@ def workers(tmp_path_factory: pytest.TempPathFactory) -> Generator[Workers]:
     started = Workers(tmp_path_factory.mktemp("workers"))
     yield started
     started.stop()
+
+
+def _parent() -> str | None:
+    """In memory, where syncing hundreds of small files takes no time; a kill leaves them as on a disk."""
+    return str(MEMORY) if MEMORY.is_dir() else None
+
+
+@pytest.fixture
+def folder() -> Generator[Path]:
+    with tempfile.TemporaryDirectory(dir=_parent()) as name:
+        yield Path(name)
+
+
+@pytest.fixture(scope="module")
+def shared_folder() -> Generator[Path]:
+    with tempfile.TemporaryDirectory(dir=_parent()) as name:
+        yield Path(name)

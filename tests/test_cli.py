@@ -129,6 +129,10 @@ def test_energy_fails_where_nothing_can_be_measured(model):
         (["runs", "--store", "nowhere"], "store: expected a folder with runs in it, got 'nowhere'"),
         (["forecast", "a", "--store", "nowhere"], "store: expected a folder with runs in it"),
         (["figures", "--store", "nowhere"], "store: expected a folder with runs in it, got 'nowhere'"),
+        (["findings", "--store", "nowhere"], "store: expected a folder with runs in it, got 'nowhere'"),
+        (["study", "--workers", "0"], "--workers"),
+        (["study", "--scheduler", "nowhere", "--workers", "2"], "workers: expected none with --scheduler"),
+        (["study", "--store", "MODEL"], "it is not a folder"),
         (["runs", "drop"], "runs: expected one of 'list', 'show', got 'drop'"),
         (["runs", "show"], "id: expected the name of a run, as `sphere-theory runs` lists it, got nothing"),
     ],
@@ -193,7 +197,9 @@ def test_claims_without_the_model_shows_what_needs_none(tmp_path, monkeypatch):
     assert "not measured: model: expected the embedded model, got none" in shown.stderr
 
 
-@pytest.mark.parametrize("command", ["verify", "energy", "claims", "edit", "runs", "forecast", "figures"])
+@pytest.mark.parametrize(
+    "command", ["verify", "energy", "claims", "edit", "runs", "study", "forecast", "figures", "findings"]
+)
 def test_help_shows_one_worked_example(command):
     ran = _run(command, "--help")
     assert ran.returncode == 0

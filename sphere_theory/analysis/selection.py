@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from sphere_theory.analysis.ablation import TURNED, settings_reached
 from sphere_theory.analysis.forecast import FOLDS, openings, out_of_sample, usable
+from sphere_theory.analysis.front import front_gaps
 from sphere_theory.analysis.gains import gains
-from sphere_theory.analysis.review import gains_along, refreshed
+from sphere_theory.analysis.review import CURRENT, gains_along, refreshed
 from sphere_theory.analysis.runs import PROJECTED, STUDY
 from sphere_theory.analysis.warning import approaches
 from sphere_theory.errors import InputError
@@ -194,9 +194,7 @@ def fronts(points: pd.DataFrame, host: str) -> pd.DataFrame:
         Some of the points, or none.
     """
     chosen = grids_of(points, host)
-    if not len(chosen) or not (settings_reached(chosen)["kind"] == TURNED).any():
-        return points.iloc[:0]
-    return chosen
+    return chosen if _defined(front_gaps, chosen) else points.iloc[:0]
 
 
 def audited(points: pd.DataFrame, host: str) -> pd.DataFrame:
@@ -269,7 +267,22 @@ def refreshing(points: pd.DataFrame, host: str) -> pd.DataFrame:
     pandas.DataFrame
         Some of the points, or none.
     """
-    return _largest([study for study in _studies(points, host) if _defined(refreshed, study)], points)
+    return _largest(
+        [_compared(study) for study in _studies(points, host) if _defined(refreshed, study)], points
+    )
+
+
+def _compared(study: pd.DataFrame) -> pd.DataFrame:
+    """Runs of the editors, settings, η and α that U of the current weights was used with, and those alone."""
+    current = study[study["variant"] == CURRENT]
+    settings = [tuple(one) for one in current[["base", "settings"]].to_numpy()]
+    sphere = [tuple(one) for one in current[["base", "settings", "eta", "alpha"]].to_numpy()]
+    alone = study["editor"].eq(study["base"]) & _among(study, ["base", "settings"], settings)
+    return study[alone | _among(study, ["base", "settings", "eta", "alpha"], sphere)]
+
+
+def _among(study: pd.DataFrame, columns: list[str], found: list[tuple[object, ...]]) -> pd.Series:
+    return study[columns].apply(tuple, axis=1).isin(found)
 
 
 def several_seeds(points: pd.DataFrame, host: str) -> pd.DataFrame:

@@ -142,7 +142,8 @@ def protects(material: Material) -> Lines:
 def _gained(found: pd.DataFrame) -> str:
     """Gains with intervals, a row an editor and a column a metric."""
     rows = []
-    for base, own in found.groupby("base", sort=False):
+    keys = [key for key in ("base", "settings", "eta", "alpha") if key in found]
+    for (base, *_), own in found.groupby(keys, sort=False):
         by = own.set_index("metric")
         rows.append((str(base), *(_spanned(by.loc[name], "gain", "+.2f") for name in METRICS)))
     return table(("editor", *METRICS), rows)
@@ -202,7 +203,8 @@ def smallness(material: Material) -> Lines:
         found = ends_by_setting(ends)
         yield (
             f"{_about(host, points)}, by the median size of a step. A count is the first measured point at "
-            "which it no longer holds, so that it may stand for fewer edits:"
+            "which it no longer holds, so that it may stand for fewer edits. The first order's error is relative "
+            "to ΔHE, and large wherever ΔHE passes 0:"
         )
         rows = []
         for (editor, strength), own in found.groupby(["editor", "strength"], sort=False, dropna=False):
@@ -371,31 +373,26 @@ def turning(material: Material) -> Lines:
     """Whether the pretrained principal space stays the right one."""
     for host, points in material.of_hosts(selection.refreshing):
         found = courses(points[points["variant"] == ""], TURNING)
-        last = found[found["edits"] == found["edits"].max()].pivot(
-            index="editor", columns="column", values=["mean", "low", "high"]
-        )
+        last = found[found["edits"] == found["edits"].max()]
         yield f"{_about(host, points)}; at the end, of the pretrained space:"
         yield table(
             ("editor", "‖U_tᵀU‖²/r", "largest angle (degrees)", "share of ‖ΔW‖² inside"),
             [
-                (
-                    str(editor),
-                    *(
-                        span((row[what, column] * scale for what in ("mean", "low", "high")), form)
-                        for column, scale, form in (
-                            ("principal_overlap", 1.0, ".3f"),
-                            ("principal_angle", 180 / np.pi, ".1f"),
-                            ("principal_share", 1.0, ".3f"),
-                        )
-                    ),
-                )
-                for editor, row in last.iterrows()
+                (str(editor), *_turned(own.set_index("column")))
+                for (editor, _), own in last.groupby(["editor", "settings"], sort=False)
             ],
         )
         compared = refreshed(points)
         compared = compared[compared["edits"] == compared["edits"].max()]
         yield "U of the current weights less U of the pretrained ones, at the end:"
         yield _gained(compared)
+
+
+def _turned(by: pd.DataFrame) -> Iterator[str]:
+    yield _spanned(by.loc["principal_overlap"], "mean", ".3f")
+    degrees = np.degrees(by.loc["principal_angle", ["mean", "low", "high"]].to_numpy(float))
+    yield span(degrees, ".1f")
+    yield _spanned(by.loc["principal_share"], "mean", ".3f")
 
 
 def variance(material: Material) -> Lines:
@@ -411,7 +408,7 @@ def variance(material: Material) -> Lines:
             continue
         yield f"Share of ‖∇HE‖² in each space, {words}:"
         yield table(("space", "share", "by chance"), _shares(own))
-        yield "|ΔHE| of an edit that is left after P, and after shrinking it to the same norm:"
+        yield "Share of an edit's |ΔHE| that is left after P, and after shrinking it to the same norm:"
         left = edits[(edits["real"] == real) & (edits["space"] == "principal")]
         yield table(("edit", "SPHERE", "same norm"), _left(left))
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from made import UNIFORM, D, made_run, made_study
 
-from sphere_theory.analysis.runs import PREDICTORS, collapses, gather
+from sphere_theory.analysis.runs import PREDICTORS, collapses, facts, gather
 from sphere_theory.editing.memit_sequential import MemitSequential
 from sphere_theory.editing.problem import LayerMemory
 from sphere_theory.errors import InputError
@@ -17,7 +17,7 @@ from sphere_theory.streams.hosts import random_weight
 from sphere_theory.streams.measures import Measures
 from sphere_theory.streams.runner import run_stream
 from sphere_theory.streams.sources import Synthetic, make_stream
-from sphere_theory.streams.store import RunStore
+from sphere_theory.streams.store import RunInfo, RunStore
 
 
 @pytest.fixture
@@ -38,6 +38,41 @@ def test_rows_are_those_with_all_columns_beside_what_the_run_was(store):
     assert first["energy_step"] == pytest.approx(0.01 * 50 / UNIFORM)  # over one batch, not over four
     assert points["rank_left"].tolist() == [0.0] * 5
     assert points["rank_left"].max() == max(0, 1 - 200 / D)
+
+
+@pytest.mark.parametrize(
+    ("stream", "host"),
+    [
+        (
+            {"source": "recorded", "prompts": "packaged", "weights": "MiniLM layer 2", "order": "random"},
+            "MiniLM layer 2, recorded packaged keys, random order, 16×24",
+        ),
+        (
+            {
+                "source": "gaussian",
+                "second_moment": "packaged",
+                "weights": "MiniLM layer 3",
+                "order": "random",
+            },
+            "MiniLM layer 3, gaussian packaged keys, random order, 16×24",
+        ),
+        (
+            {
+                "source": "gaussian",
+                "spectrum": "power",
+                "decay": 1.0,
+                "weights": "synthetic",
+                "order": "clustered",
+            },
+            "synthetic, gaussian keys, power spectrum (1), clustered order, 16×24",
+        ),
+        ({"source": "recorded", "order": "random"}, "recorded keys, random order, 16×24"),
+    ],
+)
+def test_a_host_is_called_by_its_layer_and_its_keys(stream, host):
+    stream = stream | {"seed": 0, "edits": 5}
+    config = {"editor": {"name": "memit"}, "stream": stream, "shape": [16, 24], "batch": 5}
+    assert facts(RunInfo("a", config, {}, "", "complete", 5))["host"] == host
 
 
 def test_settings_that_are_not_the_papers_are_in_the_label(store):

@@ -23,12 +23,10 @@ from sphere_theory.errors import ModelError, RangeError
 from sphere_theory.streams import job
 from sphere_theory.streams.hosts import Recorded, minilm_weight
 from sphere_theory.streams.job import MINILM_RIDGE, HostChoice, host_shape, make_editor, make_host
+from sphere_theory.streams.measures import Measures
+from sphere_theory.streams.runner import run_config
 from sphere_theory.streams.sources import KINDS, Synthetic
-
-
-def quiet(what: str, done: int, total: int) -> None:
-    """Report to nobody."""
-
+from sphere_theory.streams.store import run_id
 
 MADE: dict[str, tuple[Callable[[], Editor], Editor]] = {
     "default": (lambda: make_editor("memit", model="synthetic"), Memit()),
@@ -173,7 +171,7 @@ def test_synthetic_hosts(kind: str, dtype: str, folder: Path) -> None:
         seed=4,
         dtype=dtype,
     )
-    memory, stream = make_host(choice, folder, quiet)
+    memory, stream = make_host(choice, folder)
     assert (memory.W.shape, str(memory.W.dtype)) == ((6, 9), f"torch.{dtype}")
     assert torch.equal(memory.moment(), Synthetic(kind, "exponential", 2.0, 4).second_moment(9))
     assert (len(stream), stream.batch(0, 2).keys.dtype) == (20, memory.W.dtype)
@@ -185,13 +183,11 @@ def test_a_model_of_ones_own(folder: Path) -> None:
     W = torch.randn((6, 9), generator=torch.Generator().manual_seed(0))
     save_file({"layer.weight": W}, folder / "model.safetensors")
     path = str(folder / "model.safetensors")
-    memory, stream = make_host(
-        HostChoice(path, tensor="layer.weight", source="gaussian", edits=5), folder, quiet
-    )
+    memory, stream = make_host(HostChoice(path, tensor="layer.weight", source="gaussian", edits=5), folder)
     assert torch.equal(memory.W, W.double())
     assert (len(stream), stream.record["weights"]) == (5, "model.safetensors layer.weight")
     with pytest.raises(ModelError):
-        make_host(HostChoice(path, tensor="other.weight", source="gaussian"), folder, quiet)
+        make_host(HostChoice(path, tensor="other.weight", source="gaussian"), folder)
 
 
 def test_minilm_on_recorded_and_on_gaussian_keys(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -205,16 +201,32 @@ def test_minilm_on_recorded_and_on_gaussian_keys(folder: Path, monkeypatch: pyte
 
     monkeypatch.setattr(job, "record_minilm", record)
     monkeypatch.setattr(job, "minilm_weight", lambda layer: torch.ones(5, 12) + torch.eye(5, 12) * layer)
-    memory, stream = make_host(HostChoice("minilm", layer=2, edits=8), folder, quiet)
+    memory, stream = make_host(HostChoice("minilm", layer=2, edits=8), folder)
     assert asked == [(2, "packaged", folder)]
     assert (memory.samples, memory.W[0, 0], len(stream)) == (77, 3, 8)
     assert torch.equal(memory.moment(), recorded.second_moment)
     assert stream.record["source"] == "recorded"
-    _, gaussian = make_host(HostChoice("minilm", source="gaussian", edits=8), folder, quiet)
+    _, gaussian = make_host(HostChoice("minilm", source="gaussian", edits=8), folder)
     assert gaussian.record["source"] == "gaussian"
     assert gaussian.record["second_moment"] == "made"
-    memory, clustered = make_host(HostChoice("minilm", source="clustered", edits=8), folder, quiet)
+    memory, clustered = make_host(HostChoice("minilm", source="clustered", edits=8), folder)
     assert (clustered.record["source"], memory.samples, len(asked)) == ("clustered", None, 2)
+    assert [one.record["weights"] for one in (stream, gaussian, clustered)] == [
+        "MiniLM layer 2",
+        "MiniLM layer 3",
+        "MiniLM layer 3",
+    ]
+
+
+def test_layers_with_the_same_numbers_are_two_runs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job, "minilm_weight", lambda layer: torch.eye(5, 12))
+    made = [
+        make_host(HostChoice("minilm", layer=layer, source="clustered", edits=8), folder)
+        for layer in (1, 1, 4)
+    ]
+    assert len({stream.digest for _, stream in made}) == 1
+    names = [run_id(run_config(memory, Memit(), stream, Measures(), batch=4)) for memory, stream in made]
+    assert names[0] == names[1] != names[2]
 
 
 BAD_HOSTS = {
@@ -248,7 +260,7 @@ BAD_HOSTS = {
 @pytest.mark.parametrize("name", BAD_HOSTS)
 def test_hosts_that_are_not_there(name: str, folder: Path) -> None:
     choice, message = BAD_HOSTS[name]
-    check_refused(lambda: make_host(choice(), folder, quiet), RangeError, message)
+    check_refused(lambda: make_host(choice(), folder), RangeError, message)
 
 
 def test_the_shape_is_known_before_anything_is_made(tmp_path: Path) -> None:

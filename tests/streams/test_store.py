@@ -14,7 +14,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,7 +30,7 @@ from sphere_theory.errors import InputError, RangeError
 from sphere_theory.streams import files
 from sphere_theory.streams.files import InUseError, StoreError, load_whole, save_whole
 from sphere_theory.streams.runner import Run, run_stream
-from sphere_theory.streams.store import RunStore, run_id
+from sphere_theory.streams.store import RunStore, experiment_id, run_id
 
 CONFIG = {"editor": {"name": "memit", "clamp": None}, "stream": {"edits": 3}, "shape": [2, 2]}
 ENVIRONMENT = {"source": "0", "threads": 1}
@@ -489,3 +489,81 @@ def test_an_unknown_journal(folder: Path) -> None:
         RangeError,
         "journal: expected one of 'wal', 'delete', got 'none'",
     )
+
+
+# --- experiments ------------------------------------------------------------------------------------
+
+SIZES = {"sizes": [1.0, 2.0], "seed": 0}
+
+
+def test_what_was_measured_comes_back_as_it_was(folder: Path) -> None:
+    rows = [
+        {"value": 1 / 3, "bound": math.inf, "low": -math.inf, "count": 2, "real": True, "arm": "undo"},
+        {"value": math.nan},
+    ]
+    with RunStore(folder) as store:
+        store.keep_experiment("made", SIZES, iter(rows))
+        store.keep_experiment("empty", SIZES, [])
+    with RunStore(folder) as store:
+        ((id, (config, found)),) = store.experiments("made").items()
+        assert (id, config) == (experiment_id("made", SIZES), SIZES)
+        assert found[0] == rows[0]
+        assert math.isnan(found[1].pop("value"))
+        assert found[1] == {}
+        assert [found for _, found in store.experiments("empty").values()] == [[]]
+        assert store.experiments("none") == {}
+        assert store.runs() == []
+
+
+def test_what_is_kept_first_stays(folder: Path) -> None:
+    with RunStore(folder) as store:
+        store.keep_experiment("made", SIZES, [{"value": 1}])
+        store.keep_experiment("made", SIZES, [{"value": 2}])
+        store.keep_experiment("another", SIZES, [{"value": 3}])
+        store.keep_experiment("made", SIZES | {"seed": 1}, [{"value": 4}])
+        assert sorted(rows[0]["value"] for _, rows in store.experiments("made").values()) == [1, 4]
+        assert [rows for _, rows in store.experiments("another").values()] == [[{"value": 3}]]
+
+
+def test_experiments_come_in_one_order(folder: Path) -> None:
+    found = []
+    for name, seeds in (("up", range(12)), ("down", range(11, -1, -1))):
+        with RunStore(folder / name) as store:
+            for seed in seeds:
+                store.keep_experiment("made", {"seed": seed}, [{"value": seed}])
+            found.append(list(store.experiments("made").items()))
+    assert found[0] == found[1]
+    assert len(found[0]) == 12
+
+
+def test_an_experiments_name_depends_on_kind_and_fields_alone() -> None:
+    same = experiment_id("made", {"seed": 0, "sizes": [1.0, 2.0]})
+    assert experiment_id("made", SIZES) == same
+    assert experiment_id("made", SIZES | {"sizes": (1.0, 2.0)}) == same
+    others = {experiment_id("another", SIZES), experiment_id("made", SIZES | {"seed": 1}), run_id(SIZES)}
+    assert len(others | {same}) == 4
+
+
+def test_rows_that_cannot_be_written_leave_nothing(folder: Path) -> None:
+    with RunStore(folder) as store:
+        with pytest.raises(TypeError):
+            store.keep_experiment("made", SIZES, [{"value": 1}, {"value": torch.ones(2)}])
+        assert store.experiments("made") == {}
+
+
+def test_a_store_of_the_first_layout_is_brought_up_to_date(folder: Path) -> None:
+    with RunStore(folder) as store:
+        run = run_small(store)
+        expected = rows_of(store, run.id)
+    with closing(sqlite3.connect(folder / "runs.sqlite")) as database:
+        database.execute("DROP TABLE experiments")
+        database.execute("PRAGMA user_version = 1")
+        database.commit()
+    with RunStore(folder) as store:
+        assert [info.id for info in store.runs()] == [run.id]
+        assert store.experiments("made") == {}
+        store.keep_experiment("made", SIZES, [{"value": 1}])
+        assert len(store.experiments("made")) == 1
+        assert rows_of(store, run.id) == expected
+    with closing(sqlite3.connect(folder / "runs.sqlite")) as database:
+        assert database.execute("PRAGMA user_version").fetchone() == (2,)

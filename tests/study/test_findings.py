@@ -25,9 +25,9 @@ NOTHING = "The store holds nothing about it."
 
 
 @pytest.fixture(scope="module")
-def filled(tmp_path_factory):
+def filled(shared_folder):
     """A store with something to say to every question that a store of layers can answer."""
-    folder = tmp_path_factory.mktemp("filled")
+    folder = shared_folder / "filled"
     with RunStore(folder) as store:
         made_study(store)
         for seed in range(3):
@@ -87,11 +87,9 @@ def test_the_same_store_says_the_same_byte_for_byte(filled, text, tmp_path):
     copy = tmp_path / "elsewhere"
     shutil.copytree(filled, copy)
     with RunStore(copy) as store:
-        for name in ("one.md", "two.md"):
-            write_findings(store, tmp_path / "docs" / name)
-    first, second = ((tmp_path / "docs" / name).read_bytes() for name in ("one.md", "two.md"))
-    assert first == second == text.encode()
-    assert sorted(path.name for path in (tmp_path / "docs").iterdir()) == ["one.md", "two.md"]
+        write_findings(store, tmp_path / "docs" / "findings.md")
+    assert (tmp_path / "docs" / "findings.md").read_bytes() == text.encode()
+    assert [path.name for path in (tmp_path / "docs").iterdir()] == ["findings.md"]
 
 
 def test_gains_are_those_of_the_store(filled, text):
@@ -184,3 +182,16 @@ def test_a_file_that_cannot_be_written(filled, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     with RunStore(filled) as store, pytest.raises(InputError, match="out: expected a file that can be"):
         write_findings(store, tmp_path / "file" / "findings.md")
+
+
+def test_settings_of_one_editor_are_told_apart(tmp_path):
+    with RunStore(tmp_path) as store:
+        for seed in range(3):
+            for ridge, energy in ((15.0, 0.01), (150.0, 0.03)):
+                same = {"seed": seed, "settings": {"ridge": ridge}, "planned": 500}
+                for basis in ("pretrained", "current"):
+                    made_run(store, sphere=(0.5, 0.8), options={"basis": basis}, energy=energy, **same)
+        (section,) = [one for one in SECTIONS if one.answer is answers.turning]
+        lines = "\n".join(section.answer(answers.Material(store)))
+    assert [row[0] for row in _rows(lines)].count("memit-seq + SPHERE") == 2
+    assert [row[0] for row in _rows(lines)].count("memit-seq") == 2

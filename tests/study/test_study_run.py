@@ -59,29 +59,29 @@ def logged(folder: Path) -> list[str]:
     return sorted(log.read_text().splitlines()) if log.exists() else []
 
 
-def test_a_second_call_computes_nothing(workers: Workers, tmp_path: Path) -> None:
-    study = planned(tmp_path)
-    with RunStore(tmp_path / "runs") as store:
+def test_a_second_call_computes_nothing(workers: Workers, folder: Path) -> None:
+    study = planned(folder)
+    with RunStore(folder / "runs") as store:
         results = run_study(study, Staged(store, workers).stage)
         assert len(results) == len(study) == 5
         assert all(one.computed and not one.error for one in results)
         assert [info.status for info in store.runs()] == ["complete"] * 2
         before = store.experiments("told"), store.experiments("told-alone")
         assert [len(found) for found in before] == [2, 1]
-        assert len(logged(tmp_path)) == 3
+        assert len(logged(folder)) == 3
         again = run_study(study, Staged(store, workers).stage)
         assert {one.what for one in again} == {one.what for one in results}
         assert not any(one.computed or one.error for one in again)
-        assert len(logged(tmp_path)) == 3
+        assert len(logged(folder)) == 3
         assert (store.experiments("told"), store.experiments("told-alone")) == before
 
 
-def test_what_is_alone_runs_last_in_this_process(workers: Workers, tmp_path: Path) -> None:
+def test_what_is_alone_runs_last_in_this_process(workers: Workers, folder: Path) -> None:
     staged = None
-    with RunStore(tmp_path / "runs") as store:
+    with RunStore(folder / "runs") as store:
         staged = Staged(store, workers)
-        run_study(planned(tmp_path, seeds=[0]), staged.stage)
-        assert staged.events[-2:] == ["workers gone", str(ToldAlone(3.0, str(tmp_path / "log")))]
+        run_study(planned(folder, seeds=[0]), staged.stage)
+        assert staged.events[-2:] == ["workers gone", str(ToldAlone(3.0, str(folder / "log")))]
         ((_, (alone,)),) = store.experiments("told-alone").values()
         assert (alone["process"], alone["twice"]) == (os.getpid(), 6.0)
         shared = [row for _, rows in store.experiments("told").values() for row in rows]
@@ -91,12 +91,12 @@ def test_what_is_alone_runs_last_in_this_process(workers: Workers, tmp_path: Pat
         assert {row["keys"] for row in shared} == {str((store.path / "keys").resolve())}
 
 
-def test_a_failure_is_told_and_the_rest_is_stored(workers: Workers, tmp_path: Path) -> None:
-    log = str(tmp_path / "log")
+def test_a_failure_is_told_and_the_rest_is_stored(workers: Workers, folder: Path) -> None:
+    log = str(folder / "log")
     bad, worse, bad_alone = Told(-1.0, log), Told(0.0, log), ToldAlone(-2.0, log)
     lost = expand(GRID | {"editors": ["alphaedit"], "seeds": [0]})  # which finds no null space
     study = Plan((*lost, *expand(GRID)), (bad_alone, bad, worse, Told(1.0, log), ToldAlone(2.0, log)))
-    with RunStore(tmp_path / "runs") as store:
+    with RunStore(folder / "runs") as store:
         results = {one.what: one for one in run_study(study, Staged(store, workers).stage)}
         failed = {what: one.error for what, one in results.items() if one.error}
         assert set(failed) == {str(one) for one in (bad, worse, bad_alone, lost[0])}
@@ -108,9 +108,9 @@ def test_a_failure_is_told_and_the_rest_is_stored(workers: Workers, tmp_path: Pa
         assert [len(store.experiments(name)) for name in ("told", "told-alone")] == [1, 1]
 
 
-def test_an_interruption_keeps_what_is_stored(workers: Workers, tmp_path: Path) -> None:
-    study = planned(tmp_path)
-    with RunStore(tmp_path / "runs") as store:
+def test_an_interruption_keeps_what_is_stored(workers: Workers, folder: Path) -> None:
+    study = planned(folder)
+    with RunStore(folder / "runs") as store:
         with pytest.raises(KeyboardInterrupt):
             run_study(study, Staged(store, workers, stop_after="Told(").stage)
         assert len(store.runs()) == 2
