@@ -52,6 +52,7 @@ show("companions")
 # %%
 if len(changed):
     related = associations(changed, leave=[interventions.CHECK])
+    related[["low", "high"]] = related[["low", "high"]].clip(-1, 1)
     for metric in METRICS:
         own = related[(related["value"] == metric) & related["mean"].notna()]
         print(f"{metric}: strongest Spearman's ρ" if len(own) else f"{metric} never changed")

@@ -56,7 +56,7 @@ def picture(figure: Figure, alt: str) -> None:
     """Show a figure as one small PNG."""
     drawn, small = io.BytesIO(), io.BytesIO()
     figure.savefig(drawn, format="png", dpi=DPI)
-    colours = PILImage.open(drawn).convert("RGB").quantize(COLOURS, dither=PILImage.Dither.NONE)
+    colours = PILImage.open(drawn).convert("RGB").quantize(COLOURS, PILImage.Quantize.FASTOCTREE)
     colours.save(small, format="png", optimize=True)
     display(Image(small.getvalue(), alt=alt))
 
