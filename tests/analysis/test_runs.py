@@ -54,7 +54,7 @@ def test_rows_are_those_with_all_columns_beside_what_the_run_was(store):
                 "weights": "MiniLM layer 3",
                 "order": "random",
             },
-            "MiniLM layer 3, gaussian packaged keys, random order, 16×24",
+            "MiniLM layer 3, gaussian keys with the second moment of packaged, random order, 16×24",
         ),
         (
             {
