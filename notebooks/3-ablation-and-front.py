@@ -66,7 +66,7 @@ for host, points in chosen(fronts):
     print(shares[columns].to_string(index=False, float_format="{:.3f}".format, na_rep="–"))
     for base, kinds in shares.groupby("base", sort=False):
         beyond = kinds[kinds["beyond"] > 0]["kind"]
-        words = f"reached by {', '.join(beyond)}" if len(beyond) else "reached by none of these"
+        words = f"reached by {'; '.join(beyond)}" if len(beyond) else "reached by none of these"
         print(f"    {base}: what λ alone does not reach is {words}")
 
 # %% [markdown]

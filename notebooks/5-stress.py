@@ -49,8 +49,9 @@ for host, points in chosen(audited):
 show("stress-steps")
 
 # %% [markdown]
-# The first edit count at which each no longer holds, 95% intervals over seeds; ≥ where some seeds held to
-# the end of their stream; – where no seed was ever there. Steps are ‖ΔW_t‖/‖W‖.
+# The first measured edit count at which each no longer holds, 95% intervals over seeds (none where all seeds
+# agree on a point; the first point may stand for fewer edits); ≥ where some seeds held to the end of their
+# stream; – where no seed was ever there. Steps are ‖ΔW_t‖/‖W‖.
 
 # %%
 for host, points in chosen(step_sizes):
