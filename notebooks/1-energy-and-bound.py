@@ -13,66 +13,104 @@
 #
 # **Question.** The paper gives neurons, the rows $w_i$ of a weight matrix, the hyperspherical energy
 # $\mathrm{HE}(W) = \sum_{i \ne j} \|\hat w_i - \hat w_j\|^{-1}$, and states for an edit $\Delta W$ and
-# orthonormal inputs $X$ that $\|\Delta W X\|_F \ge (\Delta\mathrm{HE}/K)^2$, its Theorem 1. How uniform are the
-# neurons of a real model, and does the bound hold?
+# orthonormal inputs $X$ that $|\Delta V| \ge (\Delta\mathrm{HE}/K)^2$ with $\Delta V = \Delta W X$: its
+# Theorem 1. How uniform are the neurons of a real model, does the bound hold, and does it say anything?
 
 # %%
-import sphere_theory as st
-from sphere_theory.models import load_layer
+import pandas as pd
+import torch
+from notebook_store import experiment, picture, show
 
-W = load_layer("minilm", "encoder.layer.3.output.dense.weight")
+import sphere_theory as st
+from sphere_theory.analysis.layers import describe_layers
+from sphere_theory.models.weights import open_checkpoint
+
+W = st.load_layer("minilm", "encoder.layer.3.output.dense.weight")
+uniform = st.energy(W, reduction="uniform")
 print(f"{W.shape[0]} neurons in {W.shape[1]} dimensions")
-print(
-    f"HE = {st.energy(W):,.1f}, {st.energy(W, reduction='uniform'):.5f} of what uniform directions have on average"
-)
+print(f"HE = {st.energy(W):,.1f}, {uniform:.5f} of what independent uniform directions have on average")
 print(st.min_separation(W))
 
 # %% [markdown]
-# **Method.** The energy leaves the uniform expectation only where neurons crowd together, so that its whole range is
-# a matter of per cent. Below, every matrix of MiniLM.
+# **Method.** First the scale: the energy of every matrix of the model over that of independent uniform
+# directions of the same number and dimension, so that 1 means uniform.
 
 # %%
-from sphere_theory.analysis.layers import describe_layers
-from sphere_theory.models import open_checkpoint
+from sphere_theory.figures.bounds import energy_by_layer
+from sphere_theory.figures.style import theme
 
 checkpoint = open_checkpoint("minilm")
-names = checkpoint.matrices("*output.dense.weight")
-for row in describe_layers(checkpoint, names):
-    print(f"{row.tensor:48} {row.neurons:5} × {row.inputs:5}   HE/uniform {row.energy_uniform:.5f}")
+layers = list(describe_layers(checkpoint, checkpoint.matrices("encoder.layer.*.weight")))
+with theme():
+    drawn = energy_by_layer([row.record() for row in layers])
+picture(drawn, "HE over its uniform expectation, by layer and role")
+ratios = [row.uniformity for row in layers]
+print(f"{len(layers)} matrices, HE/uniform from {min(ratios):.4f} to {max(ratios):.4f}")
 
 # %% [markdown]
-# Now an edit. `audit_bound` measures both sides for three constants: the paper's $K$ (gradient), the one from the
-# triangle inequality, and one that is certified for this very edit; and says for each whether its hypotheses hold.
+# Now an edit. `audit_bound` measures both sides of the inequality for three constants: the paper's $K$, the
+# norm of the energy's gradient; one from the triangle inequality; and one certified for this very edit,
+# Taylor term included. It says for each whether it holds, and why.
 
 # %%
-import torch
-
 generator = torch.Generator().manual_seed(0)
-delta = torch.randn(W.shape, generator=generator) * 1e-3 * torch.linalg.vector_norm(W) / W.numel() ** 0.5
+delta = torch.randn(W.shape, generator=generator)
+delta *= 1e-3 * torch.linalg.vector_norm(W) / torch.linalg.vector_norm(delta)
 print(st.audit_bound(W, delta))
 
 # %% [markdown]
-# **Where it fails.** Theorem 1 rests on a first-order step. Along $\nabla \mathrm{HE}$ a large edit breaks it, for two
-# neurons in the plane already; the ledger holds exact counterexamples, each with a proof that a computer checked.
+# **Tightness** is the right side over the left: 1 is sharp, above 1 is a violation, and at $10^{-8}$ the
+# bound holds and says nothing. Here it is for a random edit and for one along $+\nabla\mathrm{HE}$, on a
+# real layer, by relative size.
 
 # %%
+slope = st.energy_gradient(W)
+rows = []
+for size in (1e-4, 1e-3, 1e-2, 1e-1):
+    for name, direction in {"random": delta, "along +∇HE": slope}.items():
+        step = direction * (size * torch.linalg.vector_norm(W) / torch.linalg.vector_norm(direction))
+        audit = st.audit_bound(W, step)
+        found = {f"K {check.kind}": f"{check.tightness:.2g} {check.verdict}" for check in audit.checks}
+        rows.append({"edit": name, "‖ΔW‖/‖W‖": f"{size:g}", **found})
+pd.DataFrame(rows).set_index(["edit", "‖ΔW‖/‖W‖"]).sort_index(level=0, sort_remaining=False)
+
+# %% [markdown]
+# **Beyond one layer.** Stored trials, of edits in many directions, one of them searched for by an
+# adversary, on inputs of several kinds: how often each constant is violated, and how tight it is.
+
+# %%
+show("bound", "bound-real")
+
+# %%
+trials = experiment("probe")
+for constant in trials["constant"].unique() if len(trials) else ():
+    own = trials[trials["constant"] == constant]
+    violated, tried, total = (int(own[column].sum()) for column in ("violations", "applicable", "trials"))
+    print(f"K {constant}: applies in {tried:,} of {total:,} trials, violated in {violated:,} of those")
+    counts = own.groupby("direction", sort=False)["violations"].sum()
+    if violated:
+        print("    edits: " + ", ".join(f"{name} {count:,}" for name, count in counts.items() if count))
+
+# %% [markdown]
+# The ledger holds each statement with its verdict and what is true instead, behind every verdict a proof
+# that a computer checked, an exact counterexample, or a measurement: `sphere-theory claims B3`.
+
+# %%
+from textwrap import fill
+
 from sphere_theory.claims import ledger
 
 for claim in ledger():
-    if claim.id in {"B1", "B2", "B3", "B5", "B6"}:
-        print(
-            f"{claim.id}: {claim.verdict}\n    {claim.statement}\n    instead: {claim.corrected or claim.hypotheses}\n"
-        )
+    if claim.id in {"B1", "B2", "B3", "B5", "B6", "B7"}:
+        print(fill(f"{claim.id}, {claim.verdict}: {claim.statement}", 110, subsequent_indent="    "))
+        if claim.corrected:
+            print(fill(f"Instead: {claim.corrected}", 110, initial_indent="    ", subsequent_indent="    "))
 
 # %% [markdown]
-# The figures below are drawn from stored trials: how tight the bound is, and where each constant is violated.
-
-# %%
-from notebook_store import show
-
-show("bound")
-
-# %% [markdown]
-# **What it shows.** The constant of the paper is violated by edits along the gradient, at every size; the certified
-# constant never is, and is far from tight. **What it does not show.** A lower bound on the change of outputs says that
-# a change of HE has a price; it does not say that keeping HE keeps knowledge. That is the matter of notebook 6.
+# **What it shows.** Whether a change of HE has a price in outputs, and how high: that is the column of
+# tightness. A constant that is violated proves nothing about the next edit; one that holds by many orders
+# of magnitude informs nobody.
+#
+# **What it does not show.** A lower bound on the change of outputs says that moving HE costs something. It
+# does not say that keeping HE keeps knowledge: an edit can change every output at ΔHE = 0. That is the
+# matter of notebook 6.

@@ -11,54 +11,110 @@
 # %% [markdown]
 # # 2 · Does the energy tell how long a model survives its edits?
 #
-# **Question.** The paper shows HE and editing metrics along streams of edits and reports a strong Spearman correlation
-# before collapse. Two things such a number cannot say by itself: whether anything that grows along a stream would do as
-# well, and whether it warns of a collapse in a stream that it was not fitted on.
+# **Question.** The paper shows HE beside editing metrics along streams of edits and reports a strong
+# Spearman correlation before collapse. Two things such a number cannot say by itself: whether anything that
+# grows along a stream would do as well, and whether it warns of a collapse in a stream that it was not
+# fitted on.
 #
-# **Method.** Streams of 1,000 and more edits by several editors, alone and with SPHERE, on three seeds, all read from
-# one store. A stream has collapsed when efficacy or specificity, once above 0.5, falls below it.
+# **Method.** Streams of edits by several editors, alone and with SPHERE, on three seeds or more, all read
+# from one store. A stream has collapsed when efficacy or specificity, once above 0.5, falls below it.
 
 # %%
-from notebook_store import show, store
+import pandas as pd
+from notebook_store import SAMPLES, chosen, show, spread
 
-from sphere_theory.analysis.runs import collapses, gather
-from sphere_theory.analysis.selection import courses
+from sphere_theory.analysis import forecast, warning
+from sphere_theory.analysis.correlation import correlations
+from sphere_theory.analysis.runs import PREDICTORS, collapses
+from sphere_theory.analysis.selection import courses, forecastable, several_editors
 
 show("streams")
 
 # %% [markdown]
-# Where each stream collapses, and by which metric:
+# Where the streams of each editor collapse, and by what; median over seeds, `inf` where most held to their
+# end, `NaN` where they never reached the level.
 
 # %%
-with store() as found:
-    points = gather(found)
-for host in points["host"].unique():
-    chosen = courses(points, host)
-    if len(chosen):
-        print(host)
-        ends = collapses(chosen)
-        print(
-            ends
-            .groupby("editor", sort=False)[["collapse"]]
-            .median()
-            .assign(by=ends.groupby("editor")["by"].first())
-        )
+for host, points in chosen(courses):
+    ends = collapses(points).groupby("editor", sort=False)
+    print(f"\n{host}")
+    table = {
+        "collapse": ends["collapse"].median(),
+        "planned": ends["planned"].max(),
+        "by": ends["by"].agg(lambda by: ", ".join(sorted(set(by)))),
+        "seeds": ends["seed"].nunique(),
+    }
+    print(pd.DataFrame(table).to_string(float_format="{:.0f}".format))
 
 # %% [markdown]
-# |ΔHE| beside its rivals. "Within" runs everything that grows is near ±1; "given edits" asks what a predictor knows beyond
-# how long the stream has run.
+# **|ΔHE| beside its rivals.** "Within" a run, everything that grows is near ±1. "Given edits" asks what a
+# predictor knows beyond how long the stream has run.
 
 # %%
 show("correlation")
 
 # %% [markdown]
-# And as a warning: how well does each predictor tell points near a collapse from points far from it, and how early?
-# Thresholds are set on other editors.
+# The same in numbers: Spearman's ρ with efficacy and specificity before collapse, given the edit count, and
+# its 95% interval over runs.
 
 # %%
-show("warning", "forecast")
+for host, points in chosen(courses):
+    found = correlations(points, samples=SAMPLES)
+    asked = found[(found["phase"] == "before collapse") & (found["kind"] == "given edits")]
+    asked = asked[asked["metric"] != "generalisation"]
+    print(
+        f"\n{host}, {asked['runs'].max()} runs" if len(asked) else f"\n{host}: too few runs before collapse"
+    )
+    if len(asked):
+        asked = asked.assign(rho=[spread(row, "value", form="+.2f") for _, row in asked.iterrows()])
+        table = asked.pivot(index="predictor", columns="metric", values="rho").loc[list(PREDICTORS)]
+        print(table.rename(PREDICTORS).to_string())
 
 # %% [markdown]
-# **What it shows.** Read the intervals: where that of |ΔHE| lies below that of ‖ΔW‖ or of the metrics themselves, the
-# energy is a companion of collapse and no better predictor than the size of the edit. **What it does not show.** Hosts are
-# single layers; a language model may forget in ways that retrieval on one layer does not see.
+# **As a warning.** How well does each signal tell points near a collapse from points far from it (the area
+# under its curve: 0.5 is chance), and how much better than |ΔHE| is it?
+
+# %%
+show("warning")
+
+# %%
+for host, points in chosen(several_editors):
+    rows = warning.approaches(points)
+    found = warning.verdicts(rows, warning.alarms(rows, by="base"), samples=SAMPLES)
+    own = found[found["signal"] == "energy_level"].iloc[0]
+    rivals = found[~found["signal"].isin(["energy_level", "energy_step"])]
+    better = rivals[rivals["beyond_low"] > 0]["signal"].map(warning.SIGNALS)
+    worse = rivals[rivals["beyond_high"] < 0]["signal"].map(warning.SIGNALS)
+    print(f"\n{host}, {own['runs']} runs: area of |ΔHE| {spread(own, 'area')}")
+    print(f"    better than it, interval and all: {', '.join(better) or 'no rival'}")
+    print(f"    worse than it, interval and all: {', '.join(worse) or 'no rival'}")
+    print(f"    undecided: {len(rivals) - len(better) - len(worse)} of {len(rivals)} rivals")
+
+# %% [markdown]
+# **As a forecast.** From the first tenth of a stream, the edit count at which it collapses; scored on runs
+# whose editor, or whose seed, the model has not seen. The factor is how many times too early or too late it
+# is: 1 is exact. A ratio of factors below 1 says that |ΔHE| is the closer one.
+
+# %%
+show("forecast")
+
+# %%
+for host, points in chosen(forecastable):
+    runs = forecast.usable(forecast.openings(points))
+    print(f"\n{host}, {len(runs)} runs")
+    for fold, words in forecast.FOLDS.items():
+        scored = forecast.scores(forecast.out_of_sample(runs, by=fold), samples=SAMPLES).set_index("model")
+        own = scored.loc["|ΔHE|"]
+        for rival in ("count only", "norm only"):
+            ratio = own[[f"against {rival} {part}" for part in ("factor", "low", "high")]]
+            ratio.index = ["factor", "low", "high"]
+            verdict = "closer" if ratio["high"] < 1 else "further off" if ratio["low"] > 1 else "undecided"
+            print(f"    {words}, |ΔHE| over {rival}: {spread(ratio, 'factor')}, {verdict}")
+
+# %% [markdown]
+# **What it shows.** Where the interval of |ΔHE| lies beyond that of its rivals, the energy knows something
+# that the size of the edit does not; where it lies below or overlaps, it goes with collapse as other things
+# do, and is no better a predictor.
+#
+# **What it does not show.** Cause: see notebook 6. And hosts are single layers; a language model may forget
+# in ways that retrieval on one layer does not see.

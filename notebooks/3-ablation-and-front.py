@@ -11,40 +11,67 @@
 # %% [markdown]
 # # 3 · η and α, and what turning the ridge would have done
 #
-# **Question.** SPHERE has two numbers, the share η of the spectrum that spans U and the strength α in P = I − αUUᵀ. How
-# much depends on them, and does SPHERE reach a balance of new and old facts that the base editor's own ridge λ does not?
+# **Question.** SPHERE has two numbers, the share η of the spectrum that spans U and the strength α in P = I
+# − αUUᵀ. How much depends on them (the paper's second open question), and does SPHERE reach a balance of
+# new and old facts that the base editor's own ridge λ does not?
 #
-# **Method.** Every η with every α, three seeds each; three controls in place of P (the same norm in no particular
-# direction, a random subspace of the same rank, the least principal directions); the base editor at other λ; SPHERE with
-# error compensation.
+# **Method.** Pairs of η and α on a grid, three seeds or more; three controls in place of P (the same norm
+# in no particular direction, a random subspace of the same rank, the least principal directions); the base
+# editor by itself at other λ; and SPHERE with error compensation.
 
 # %%
-from notebook_store import show, store
+from notebook_store import SAMPLES, chosen, show, spread
+
+from sphere_theory.analysis.ablation import settings_reached
+from sphere_theory.analysis.front import front_gaps, front_shares
+from sphere_theory.analysis.runs import PROJECTED
+from sphere_theory.analysis.selection import fronts, grids_of
 
 show("ablation")
 
 # %% [markdown]
-# The front: efficacy against specificity. A point to the upper right of the λ curve is one that λ does not reach.
+# How far apart the best and the worst pair of η and α are, in each metric at the end of the stream:
+
+# %%
+for host, points in chosen(grids_of):
+    reached = settings_reached(points)
+    for base, own in reached[reached["kind"] == PROJECTED].groupby("base", sort=False):
+        print(f"\n{base} + SPHERE on {host}")
+        print(f"    {len(own)} pairs, {own['edits'].max():,} edits, {own['seeds'].min()} seeds")
+        for metric in ("efficacy", "generalisation", "specificity"):
+            ends = []
+            for _, row in own.loc[[own[metric].idxmin(), own[metric].idxmax()]].iterrows():
+                value = spread(row, metric, f"{metric}_low", f"{metric}_high")
+                ends.append(f"{value} at η={row['eta']:g}, α={row['alpha']:g}")
+            print(f"    {metric}: from {ends[0]} to {ends[1]}")
+
+# %% [markdown]
+# **The front:** efficacy against specificity. A point to the upper right of the λ curve is one that λ does
+# not reach.
 
 # %%
 show("front")
 
 # %% [markdown]
-# In numbers: of the settings of each kind, how many does no λ match on both axes?
+# In numbers: of the settings of each kind, how many lie beyond the curve (its interval over seeds and all),
+# how many does some λ beat in both measures, and how many are undecided? Those off the end of the curve are
+# not judged: a λ beyond those tried might do as well. "Furthest" is in the units of the axes.
 
 # %%
-from sphere_theory.analysis.front import front_gaps, front_shares
-from sphere_theory.analysis.runs import gather
-from sphere_theory.analysis.selection import grids_of
-
-with store() as found:
-    points = gather(found)
-for host in points["host"].unique():
-    chosen = grids_of(points, host)
-    if len(chosen):
-        print(host)
-        print(front_shares(front_gaps(chosen)).round(2).to_string(index=False))
+for host, points in chosen(fronts):
+    shares = front_shares(front_gaps(points), samples=SAMPLES)
+    shares["kind"] = [f"{PROJECTED}, {kind}" if "=" in kind else kind for kind in shares["kind"]]
+    print(f"\n{host}")
+    columns = ["base", "kind", "settings", "beyond", "undecided", "dominated", "off the curve", "furthest"]
+    print(shares[columns].to_string(index=False, float_format="{:.3f}".format, na_rep="–"))
+    for base, kinds in shares.groupby("base", sort=False):
+        beyond = kinds[kinds["beyond"] > 0]["kind"]
+        words = f"reached by {', '.join(beyond)}" if len(beyond) else "reached by none of these"
+        print(f"    {base}: what λ alone does not reach is {words}")
 
 # %% [markdown]
-# **What it shows.** Whether the controls do as well as SPHERE tells what the direction is worth; whether λ does, what the
-# projection is worth. **What it does not show.** One layer, one batch size; other layers of other models have other spectra.
+# **What it shows.** Whether the controls do as well as SPHERE tells what the *principal* directions are
+# worth; whether λ does, what a projection is worth at all.
+#
+# **What it does not show.** One layer, one batch size and one length of stream a host: other layers have
+# other spectra.

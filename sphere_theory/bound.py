@@ -361,7 +361,7 @@ class BoundAudit:
 
         from rich.console import Console
 
-        page = Console(file=io.StringIO(), width=120)
+        page = Console(file=io.StringIO(), width=120, force_jupyter=False)
         page.print(self)
         assert isinstance(page.file, io.StringIO)
         return page.file.getvalue()

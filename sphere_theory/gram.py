@@ -110,6 +110,7 @@ class GramTracker(Generic[A]):
     _check_every: int
     _model: Array
     _weight: Tensor
+    _lent: bool  # whether the weights are the caller's
     _gram: Tensor
     _norms: Tensor
     _peaks: Tensor  # largest norm of each row since its products were computed from W
@@ -119,7 +120,7 @@ class GramTracker(Generic[A]):
     def __init__(self, W: A, *, tolerance: float = 1e-6, check_every: int = 32) -> None:
         self._tolerance = as_real(tolerance, "tolerance", low=0, low_open=True)
         self._check_every = as_count(check_every, "check_every", low=1)
-        self._weight = as_matrix(W, "W").clone()
+        self._weight, self._lent = as_matrix(W, "W").clone(), False
         self._model = np.empty(0) if isinstance(W, np.ndarray) else torch.empty(0)  # the kind, not the array
         self._updates = 0
         self._refreshes = -1  # the first computation is not a refresh
@@ -154,6 +155,7 @@ class GramTracker(Generic[A]):
                 got = "nothing" if found is None else f"shape {tuple(found.shape)} of {found.dtype}"
                 argument = f"state[{name!r}]"
                 raise ShapeError(argument, f"shape {tuple(held.shape)} of {held.dtype}", got)
+        self._own()
         # Copied into its own tensors: their layout decides how later products round.
         for name, held in self.state().items():
             held.copy_(state[name])
@@ -184,7 +186,7 @@ class GramTracker(Generic[A]):
         return like(self._norms.clone(), self._model)
 
     @full_precision()
-    def update(self, left: Array, right: Array) -> None:
+    def update(self, left: Array, right: Array, *, weight: Array | None = None) -> None:
         """Apply ΔW = L Rᵀ.
 
         Parameters
@@ -193,6 +195,9 @@ class GramTracker(Generic[A]):
             L, (n, b).
         right
             R, (d, b).
+        weight
+            W + L Rᵀ, for a caller who has computed it: that spares a pass over W. It is kept as it is, not
+            copied, and must not be written to. None: computed here.
 
         Raises
         ------
@@ -207,20 +212,29 @@ class GramTracker(Generic[A]):
         thin, wide = _balanced(thin.to(self._weight.device), wide.to(self._weight.device), self._weight.dtype)
         # ΔG = A Lᵀ + L Aᵀ with A = WR + ½ L(RᵀR): one symmetric product of rank 2b.
         half = self._weight @ wide + 0.5 * thin @ (wide.T @ wide)
+        after = None if weight is None else as_matrix(weight, "weight", rows=n, columns=d).to(self._weight)
         norms = (self._norms.square() + 2 * (half.double() * thin.double()).sum(dim=1)).sqrt()
         # A row that lost half of its length is a difference of larger ones: its products are computed anew.
         shrunk = (~(norms > self._peaks / 2)).nonzero().flatten()
-        rows = torch.addmm(self._weight[shrunk], thin[shrunk], wide.T)
+        rows = torch.addmm(self._weight[shrunk], thin[shrunk], wide.T) if after is None else after[shrunk]
         norms[shrunk] = torch.linalg.vector_norm(rows.double(), dim=1)
         _require_products_fit(norms, self._weight.dtype, "left, right")
-        self._weight.addmm_(thin, wide.T)
-        self._weight[shrunk] = rows
+        if after is None:
+            self._own().addmm_(thin, wide.T)[shrunk] = rows
+        else:
+            self._weight, self._lent = after, True
         add_symmetric(self._gram, torch.cat([half, thin], dim=1), torch.cat([thin, half], dim=1))
         self._norms, self._peaks = norms, torch.maximum(self._peaks, norms)
         self._recompute(shrunk)
         self._updates += 1
         if self._updates % self._check_every == 0 and self.drift > self._tolerance:
             self.refresh()
+
+    def _own(self) -> Tensor:
+        """The weights, ready to be written to: a copy if they are the caller's."""
+        if self._lent:
+            self._weight, self._lent = self._weight.clone(), False
+        return self._weight
 
     def _recompute(self, rows: Int[Tensor, " k"]) -> None:
         if len(rows):

@@ -80,6 +80,7 @@ def made_run(
     shape: tuple[int, int] = (N, D),
     options: dict[str, Any] | None = None,
     settings: dict[str, Any] | None = None,
+    timed: bool = True,
     **row: float,
 ) -> str:
     """One run; the name it got."""
@@ -100,7 +101,8 @@ def made_run(
         values = made_row((index + 1) * batch, **{"collapse": 500.0, "size": 0.1} | row)
         if (index + 1) % every:
             values = {key: values[key] for key in ("edits", "energy", "energy_uniform", "energy_change")}
-        store.record(info.id, index, values, made_seconds(index, seed, projected=sphere is not None))
+        seconds = made_seconds(index, seed, projected=sphere is not None) if timed else {}
+        store.record(info.id, index, values, seconds)
     if status != "unfinished":
         store.finish(info.id, status)
     return info.id

@@ -250,6 +250,15 @@ def test_a_critical_point_voids_the_first_order(s: float) -> None:
     assert (check.verdict, check.reason) == ("not applicable", "∇HE(W) = 0: the first order says nothing")
 
 
+def test_the_page_is_the_same_text_in_a_notebook(monkeypatch: pytest.MonkeyPatch) -> None:
+    W = np.random.default_rng(9).normal(size=(4, 3))
+    audit = audit_bound(W, edit_of(W, 1e-3, 10))
+    page = str(audit)
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    assert "Theorem 1 on one edit" in page
+    assert str(audit) == page
+
+
 @pytest.mark.parametrize("far", [5, 600])
 def test_coincident_neurons_are_reported_not_raised(far: int) -> None:
     W = np.random.default_rng(9).normal(size=(far + 1, 8))

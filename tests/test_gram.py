@@ -149,6 +149,34 @@ def test_tracker_keeps_its_own_copy() -> None:
     assert tracker.energy() == told
 
 
+def test_a_caller_who_has_the_new_weights_may_hand_them_over() -> None:
+    generator = torch.Generator().manual_seed(0)
+    W, left, right = (torch.randn(shape, generator=generator) for shape in ((20, 30), (20, 3), (30, 3)))
+    alone, handed = GramTracker(W), GramTracker(W)
+    edited = W + left @ right.T
+    kept = edited.clone()
+    alone.update(left, right)
+    handed.update(left, right, weight=edited)
+    assert handed.weight.data_ptr() == edited.data_ptr(), "expected the caller's tensor, not a copy"
+    assert handed.energy() == pytest.approx(alone.energy(), rel=1e-6)
+    handed.update(left, right)  # now it has to make its own
+    handed.restore(alone.state())
+    assert torch.equal(edited, kept), "expected the caller's tensor to stay as it was"
+    with pytest.raises(ShapeError, match="weight"):
+        handed.update(left, right, weight=edited[1:])
+
+
+def test_weights_that_are_not_those_of_the_update_are_noticed() -> None:
+    generator = torch.Generator().manual_seed(0)
+    W, left, right = (torch.randn(shape, generator=generator) for shape in ((20, 30), (20, 3), (30, 3)))
+    tracker = GramTracker(W, check_every=1)
+    tracker.update(left, right, weight=W + left @ right.T)
+    assert tracker.refreshes == 0
+    tracker.update(left, right, weight=W)
+    assert tracker.refreshes == 1
+    assert tracker.energy() == pytest.approx(GramTracker(W).energy(), rel=1e-12)
+
+
 def test_tracker_lets_go_of_the_callers_array() -> None:
     W = naive.structured("gaussian", 12, 8, 6).copy()
     watch = weakref.ref(W)

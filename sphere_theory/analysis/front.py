@@ -16,7 +16,7 @@ import numpy as np
 from sphere_theory.analysis.ablation import PLAIN, SETTING, STRENGTHS, TURNED, last_points
 from sphere_theory.analysis.resampling import SAMPLES, Clusters, interval, mean_interval
 from sphere_theory.errors import InputError
-from sphere_theory.streams.runner import COMPLETE
+from sphere_theory.streams.runner import COMPLETE, UNFINISHED
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,7 +78,9 @@ def front_gaps(points: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     points
-        Of comparable runs, as `gather` returns them. Runs that ended early have no say.
+        Of comparable runs, as `gather` returns them. Unfinished ones have no say.
+        A setting's run whose weights were lost has neither measure left, 0 both; a base editor's is no point
+        of the curve.
 
     Returns
     -------
@@ -94,10 +96,14 @@ def front_gaps(points: pd.DataFrame) -> pd.DataFrame:
     """
     import pandas as pd
 
-    last = last_points(points[points["status"] == COMPLETE])
-    last = last.assign(family=last["settings"].map(_family))
+    last = last_points(points[points["status"] != UNFINISHED])
+    # Without lost runs a setting would be judged by the seeds on which it went well.
+    lost = last["status"] != COMPLETE
+    last = last.assign(
+        family=last["settings"].map(_family), **{axis: last[axis].mask(lost, 0.0) for axis in AXES}
+    )
     alone = last["kind"].isin([PLAIN, TURNED])
-    curves = dict(iter(last[alone].sort_values("strength").groupby(["base", "family", "seed"])))
+    curves = dict(iter(last[alone & ~lost].sort_values("strength").groupby(["base", "family", "seed"])))
     parts = []
     for key, runs in last[~alone].groupby(["base", "family", "seed"], sort=False):
         curve = curves.get(key)

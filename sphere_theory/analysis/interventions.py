@@ -166,7 +166,7 @@ class Case:
         Case
             Ready for every size.
         """
-        W, C0, K = edited.W, edited.moment(), start.stream.keys[: edited.edits]
+        W, C0, K = edited.W, edited.moment(), start.stream.own_keys(0, edited.edits)
         return cls(start, edited, ((W @ C0) * W).sum(dim=1), quiet_space([C0, K.T @ K]))
 
     def sizes(self, D: Float[Tensor, "n d"]) -> Row:
@@ -182,7 +182,7 @@ class Case:
         dict
             Plain numbers.
         """
-        W, K = self.edited.W, self.start.stream.keys[: self.edited.edits].T
+        W, K = self.edited.W, self.start.stream.own_keys(0, self.edited.edits).T
         return {
             "weight_change": frobenius(D) / frobenius(W),
             "output_change": self._output(D) / math.sqrt(float(self.squares.sum())),
@@ -269,8 +269,8 @@ class Case:
 def _turned_keys(stream: EditStream, planes: Int64[Tensor, "2 q"], angle: float) -> EditStream:
     return replace(
         stream,
-        keys=turned(stream.keys, planes, angle),
-        paraphrases=turned(stream.paraphrases, planes, angle),
+        keys=turned(stream.own_keys(0, len(stream)), planes, angle),
+        paraphrases=turned(stream.paraphrases.to(stream.values), planes, angle),
         preserved=turned(stream.preserved, planes, angle),
     )
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sphere_theory.analysis.gains import gains
 from sphere_theory.analysis.resampling import mean_interval
-from sphere_theory.analysis.runs import METRICS, STUDY, facts
+from sphere_theory.analysis.runs import METRICS, PROJECTED, STUDY, facts
 from sphere_theory.editing.alphaedit import AlphaEdit
 from sphere_theory.errors import InputError
 
@@ -89,7 +89,7 @@ def refreshed(points: pd.DataFrame) -> pd.DataFrame:
     import pandas as pd
 
     same = [*_SAME, "eta", "alpha", "seed", "edits"]
-    projected = points.dropna(subset=["eta"])[[*same, "variant", *METRICS]]
+    projected = points[points["operator"] == PROJECTED][[*same, "variant", *METRICS]]
     first, second = (projected[projected["variant"] == variant] for variant in (PRETRAINED, CURRENT))
     pairs = first.merge(second, on=same, suffixes=("_first", "_second"))
     if not len(pairs):
@@ -181,8 +181,8 @@ def projection_costs(batches: pd.DataFrame) -> pd.DataFrame:
 
     Two ratios, each a number a run first: "projection", the median over batches of the time of ΔW ↦ ΔW·P over
     that of the solve, in the same batch; and "whole stream", all that SPHERE's steps take over all that the
-    same editor's take without it on the same seed, less 1: with the principal space, and with the noise of
-    two runs.
+    same editor's take without it on the same seed and batches, less 1: with the principal space, and with the
+    noise of two runs.
 
     Parameters
     ----------
@@ -206,7 +206,7 @@ def projection_costs(batches: pd.DataFrame) -> pd.DataFrame:
     projected = batches.dropna(subset=["seconds_project"])
     if not len(projected):
         raise InputError("batches", "runs with SPHERE", f"editors {sorted(batches['editor'].unique())}")
-    plain = _totals(batches[batches["eta"].isna()])
+    plain = _steps(batches[batches["eta"].isna()])
     rows = []
     by = ["host", "base", "settings", "editor", "variant"]
     for key, own in projected.groupby(by, sort=False):
@@ -216,14 +216,21 @@ def projection_costs(batches: pd.DataFrame) -> pd.DataFrame:
         known = dict(zip(by, key, strict=True)) | {"batches": len(own)}
         medians = {"solve": later["seconds_solve"].median(), "project": later["seconds_project"].median()}
         rows.append(known | {"ratio": "projection", "seeds": len(ratios)} | _mean(ratios) | medians)
-        more = (_totals(own) / plain - 1).dropna()
+        more = _longer(_steps(own), plain)
         if len(more):
             rows.append(known | {"ratio": "whole stream", "seeds": len(more)} | _mean(more))
     return pd.DataFrame(rows)
 
 
-def _totals(batches: pd.DataFrame) -> pd.Series:
-    """Seconds of all steps of a run, by what it shares with a run of the same editor and seed."""
+def _steps(batches: pd.DataFrame) -> pd.Series:
+    """Seconds of each step, by batch and what its run shares with one of the same editor and seed."""
+    columns = [*_SAME, "seed", "batch"]
     total = batches["seconds_solve"] + batches["seconds_project"].fillna(0)
-    by = [batches[column] for column in (*_SAME, "seed")]
-    return total.groupby(by).sum()
+    return total.groupby([batches[column] for column in columns]).mean()
+
+
+def _longer(steps: pd.Series, others: pd.Series) -> pd.Series:
+    """By how much longer the steps of each run are than another's, over the batches that both have."""
+    own, other = steps.align(others, join="inner")
+    by = [*_SAME, "seed"]
+    return own.groupby(by).sum() / other.groupby(by).sum() - 1

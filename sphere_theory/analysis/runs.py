@@ -152,9 +152,11 @@ def facts(info: RunInfo) -> dict[str, Any]:
 def _host(config: Mapping[str, Any]) -> str:
     stream, (n, d) = config["stream"], config["shape"]
     weights = f"{stream['weights']}, " if "weights" in stream else ""
-    source = " ".join(str(stream[key]) for key in ("source", "prompts", "second_moment") if key in stream)
+    like = [f"with the second moment of {stream['second_moment']}"] if "second_moment" in stream else []
+    prompts = [stream["prompts"]] if "prompts" in stream else []
     spectrum = f"{stream['spectrum']} spectrum ({stream['decay']:g}), " if "spectrum" in stream else ""
-    return f"{weights}{source} keys, {spectrum}{stream['order']} order, {n}×{d}"
+    keys = " ".join([stream["source"], *prompts, "keys", *like])
+    return f"{weights}{keys}, {spectrum}{stream['order']} order, {n}×{d}"
 
 
 def _operator(record: Mapping[str, Any]) -> str:

@@ -10,6 +10,7 @@ from sphere_theory.analysis.front import front_gaps
 from sphere_theory.analysis.gains import gains
 from sphere_theory.analysis.review import CURRENT, gains_along, refreshed
 from sphere_theory.analysis.runs import PROJECTED, STUDY
+from sphere_theory.analysis.warning import approaches
 from sphere_theory.errors import InputError
 
 if TYPE_CHECKING:
@@ -24,8 +25,19 @@ POINTS_NEEDED, SEEDS_NEEDED, GRID_NEEDED = 8, 3, 6
 STEPS_NEEDED = 3
 
 
+# What a run was, whatever was measured of it.
+_RUN = (*STUDY, "base", "settings", "editor", "seed")
+
+
+def _once(points: pd.DataFrame) -> pd.DataFrame:
+    """Of runs of the same edits on the same seed the one with most points: a second adds no evidence."""
+    known = points.assign(count=points.groupby("run", sort=False)["run"].transform("size"))
+    first = known.sort_values(["count", "run"], ascending=[False, True]).drop_duplicates([*_RUN])
+    return points[points["run"].isin(first["run"])]
+
+
 def _studies(points: pd.DataFrame, host: str) -> list[pd.DataFrame]:
-    own = points[points["host"] == host]
+    own = _once(points[points["host"] == host])
     return [study for _, study in own.groupby(list(STUDY), sort=False)]
 
 
@@ -102,7 +114,7 @@ def paired(points: pd.DataFrame, host: str) -> pd.DataFrame:
 
 
 def several_editors(points: pd.DataFrame, host: str) -> pd.DataFrame:
-    """Courses of two editors or more.
+    """Courses of two editors or more that learned: an alarm for one is set on others.
 
     Parameters
     ----------
@@ -117,7 +129,8 @@ def several_editors(points: pd.DataFrame, host: str) -> pd.DataFrame:
         Some of the points, or none.
     """
     chosen = courses(points, host)
-    return chosen if chosen["base"].nunique() >= 2 else points.iloc[:0]
+    enough = len(chosen) and approaches(chosen)["base"].nunique() >= 2
+    return chosen if enough else points.iloc[:0]
 
 
 def forecastable(points: pd.DataFrame, host: str) -> pd.DataFrame:
@@ -222,7 +235,7 @@ def step_sizes(points: pd.DataFrame, host: str) -> pd.DataFrame:
     own = points[points["host"] == host]
     if "total_certified" not in own:
         return points.iloc[:0]
-    own = own.dropna(subset=["total_certified", "path_bound"])
+    own = _once(own.dropna(subset=["total_certified", "path_bound"]))
     own = own[(own["editor"] == own["base"]) | (own["editor"] == own["base"] + " + SPHERE")]
     found = []
     for _, same in own.groupby("batch_size", sort=False):

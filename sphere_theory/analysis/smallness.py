@@ -44,6 +44,10 @@ _NEEDED = ("total_certified", "path_bound", "total_first_order_error", "efficacy
 # any power will do.
 _RUNS, _WITHIN, _SPAN = 6, 3, 2.0
 
+# Nor do two step sizes: every pair lies on some power. Some step is further than this share of the
+# logarithmic range from both of its ends.
+_INSIDE = 0.1
+
 _RESAMPLES = 200
 
 
@@ -166,7 +170,7 @@ def step_exponents(ends: pd.DataFrame, *, samples: int = _RESAMPLES, seed: int =
     pandas.DataFrame
         One row a criterion: criterion, runs, held, exponent, low, high (95%), and level, log edits at step 1;
         NaN with fewer than 6 runs, or unless 3 of them ended after their first point, at steps that differ by
-        a factor of 2 or more.
+        a factor of 2 or more; or with runs of two sizes of steps alone.
     """
     import pandas as pd
 
@@ -197,6 +201,8 @@ def _power(steps: np.ndarray, since: np.ndarray, until: np.ndarray) -> tuple[flo
     within = np.isfinite(since) & np.isfinite(until)
     if len(steps) < _RUNS or within.sum() < _WITHIN or np.ptp(steps[within]) < math.log(_SPAN):
         return math.nan, math.nan
+    if not _several(steps):
+        return math.nan, math.nan
     centre = steps[within].mean()
     x = steps - centre
     middle = (since[within] + until[within]) / 2
@@ -212,3 +218,9 @@ def _power(steps: np.ndarray, since: np.ndarray, until: np.ndarray) -> tuple[flo
 
     found = minimize(unlikely, [middle.mean(), slope, math.log(0.5)], method="Nelder-Mead")
     return float(found.x[1]), float(found.x[0] - found.x[1] * centre)
+
+
+def _several(steps: np.ndarray) -> bool:
+    """Whether logarithms of steps, not all alike, are not of two sizes alone."""
+    place = (steps - steps.min()) / np.ptp(steps)
+    return bool((np.abs(place - 0.5) < 0.5 - _INSIDE).any())

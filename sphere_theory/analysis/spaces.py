@@ -188,7 +188,7 @@ class KeyGeometry(OnHost):
         memory, stream = self.made(folder, min(max(self.sizes), limit))
         generator = torch.Generator().manual_seed(self.seed)
         rows: list[Row] = []
-        for of, keys in (("preserved", stream.preserved), ("edited", stream.keys)):
+        for of, keys in (("preserved", stream.preserved), ("edited", stream.own_keys(0, len(stream)))):
             for size in self.sizes:
                 if not 2 <= size <= min(keys.shape):
                     continue

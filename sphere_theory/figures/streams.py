@@ -62,7 +62,9 @@ def curves(points: pd.DataFrame) -> Figure:
         Seeds as thin lines, their mean, and its 95% interval as a band.
     """
     bases = list(dict.fromkeys(points["base"]))
-    figure, grid = panels(len(ROWS), len(bases), width=1.2 + 2.2 * len(bases), height=9.0)
+    # Two columns or fewer would leave title and key no room side by side.
+    width = max(7.0, 1.2 + 2.2 * len(bases))
+    figure, grid = panels(len(ROWS), len(bases), width=width, height=9.0)
     cells = np.array(grid, dtype=object).reshape(len(ROWS), len(bases))
     for axes_row, (column, label) in zip(cells, ROWS.items(), strict=True):
         for axes, base in zip(axes_row, bases, strict=True):
@@ -88,7 +90,7 @@ def curves(points: pd.DataFrame) -> Figure:
         f"{sample_sizes(points)}. Thin: one seed; thick: their mean; band: its 95% interval (Student's t). "
         f"Dotted: {LEVEL:g}, below which efficacy or specificity counts as collapsed, and HE of the uniform "
         "distribution.",
-        width=int(30 + 38 * len(bases)),
+        width=int(16 * width),
     )
     return figure
 

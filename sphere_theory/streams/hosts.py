@@ -31,6 +31,9 @@ from sphere_theory.streams.sources import EditStream, Synthetic, coloured, make_
 # Keys that are never edited, beside synthetic ones that are.
 PRESERVED = 1000
 
+# Between the seed of keys and that of a synthetic layer: from one seed its neurons would be its keys.
+_LAYER = 0x1A7E2
+
 Report = Callable[[str, int, int], None]
 
 
@@ -276,7 +279,7 @@ def random_weight(n: int, d: int, *, seed: int) -> Float[Tensor, "n d"]:
     n, d
         Shape.
     seed
-        Of the draw.
+        Of the draw: another one than that of `Synthetic` keys with the same seed.
 
     Returns
     -------
@@ -290,5 +293,5 @@ def random_weight(n: int, d: int, *, seed: int) -> Float[Tensor, "n d"]:
     """
     if min(n, d) < 2:
         raise RangeError("shape", "at least 2×2", f"{n}×{d}")
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed ^ _LAYER)
     return torch.randn((n, d), generator=generator).mul_(1 / math.sqrt(d))

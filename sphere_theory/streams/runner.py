@@ -140,7 +140,9 @@ class _Position:
     batches: int
 
     def tensors(self) -> dict[str, Tensor]:
-        tracked = {_TRACKER + name: tensor for name, tensor in self.tracker.state().items()}
+        # The tracker's weights are the layer's.
+        state = self.tracker.state()
+        tracked = {_TRACKER + name: tensor for name, tensor in state.items() if name != _WEIGHT}
         remembered = {_STATE + name: tensor for name, tensor in self.memory.state.items()}
         running = torch.tensor([self.path_bound, self.memory.edits], dtype=torch.float64)
         return {_WEIGHT: self.memory.W, _RUNNING: running} | tracked | remembered
@@ -154,9 +156,12 @@ class _Position:
             if name.startswith(_STATE)
         }
         path_bound, edits = tensors[_RUNNING].tolist()
-        self.tracker.restore({
-            name.removeprefix(_TRACKER): t for name, t in tensors.items() if name.startswith(_TRACKER)
-        })
+        tracked = {
+            name.removeprefix(_TRACKER): tensor
+            for name, tensor in tensors.items()
+            if name.startswith(_TRACKER)
+        }
+        self.tracker.restore({_WEIGHT: tensors[_WEIGHT], **tracked})
         memory = replace(self.memory, weight=tensors[_WEIGHT].to(W.device), state=state, edits=int(edits))
         return _Position(memory, self.tracker, path_bound, batches)
 
@@ -422,6 +427,6 @@ def _tracked(
 ) -> GramTracker[Tensor]:
     """The tracker after an update: kept current if that is cheaper than starting it again."""
     if isinstance(update, LowRankUpdate) and 2 * update.rank < len(W):
-        tracker.update(*update.factors())
+        tracker.update(*update.factors(), weight=W)
         return tracker
     return GramTracker(W)

@@ -499,7 +499,7 @@ class RunStore:
                 "SELECT id, config, rows FROM experiments WHERE name = ? ORDER BY config", (name,)
             ).fetchall()
         return {
-            id: (self._read(config), [_numbers(row) for row in json.loads(rows)])
+            id: (self._read(config), [_numbers(row) for row in self._read(f'{{"rows": {rows}}}')["rows"]])
             for id, config, rows in found
         }
 

@@ -15,7 +15,7 @@ from sphere_theory.analysis.correlation import correlations
 from sphere_theory.analysis.cost_growth import constancy, exponents, predictions
 from sphere_theory.analysis.effects import differences
 from sphere_theory.analysis.forecast import FOLDS, openings, out_of_sample, scores, usable
-from sphere_theory.analysis.front import VERDICTS, front_gaps, front_shares
+from sphere_theory.analysis.front import front_gaps, front_shares
 from sphere_theory.analysis.gains import gains
 from sphere_theory.analysis.interventions import CONTRASTS
 from sphere_theory.analysis.resampling import SAMPLES, mean_interval
@@ -61,7 +61,10 @@ class Material:
 
     def of_hosts(self, choose: selection.Choice) -> Iterator[tuple[str, pd.DataFrame]]:
         """Each host that has runs to choose, with them."""
-        for host in self.points["host"].unique():
+        # Real layers first, whatever order their editors have.
+        for host in sorted(
+            self.points["host"].unique(), key=lambda host: (host.startswith("synthetic"), host)
+        ):
             own = choose(self.points, host)
             if len(own):
                 yield host, own
@@ -90,14 +93,17 @@ def predicts(material: Material) -> Lines:
                 "ρ with efficacy before collapse",
                 "the same, given edits",
                 "AUC, near collapse",
-                "lead",
+                "collapses warned of, and lead",
+                "false alarms",
             ),
             [
                 (
                     label,
                     *(_correlation(early, name, kind) for kind in ("pooled", "given edits")),
                     _spanned(warned.loc[name], "area"),
-                    number(warned.loc[name, "lead"], ",.0f"),
+                    f"{number(warned.loc[name, 'warned'], '.0%')}, "
+                    f"{number(warned.loc[name, 'lead'], ',.0f')} edits",
+                    number(warned.loc[name, "early"], ".0%"),
                 )
                 for name, label in PREDICTORS.items()
             ],
@@ -164,19 +170,28 @@ def bounded(material: Material) -> Lines:
     probe = material.rows("probe")
     if len(probe):
         yield "Probed with edits of every size and direction, an adversary among them:"
-        counted = probe.assign(real=probe["layer"] >= 0).groupby(["real", "constant"], sort=False)
+        counted = probe.assign(real=probe["layer"] >= 0).groupby(["real", "inputs", "constant"], sort=False)
         sums = counted[["trials", "applicable", "violations"]].sum()
         worst = counted["tightness"].max()
         yield table(
-            ("weights", "constant", "trials", "applicable", "violated", "largest (ΔHE/K)²/‖ΔV‖²"),
+            (
+                "weights",
+                "inputs",
+                "constant",
+                "trials",
+                "applicable",
+                "violated",
+                "bound over ‖ΔV‖², largest",
+            ),
             [
                 (
                     "MiniLM" if real else "Gaussian",
+                    str(inputs),
                     f"K {kind}",
                     *(f"{int(n):,}" for n in row),
-                    number(worst[real, kind], ".1e"),
+                    number(worst[real, inputs, kind], ".1e"),
                 )
-                for (real, kind), row in sums.iterrows()
+                for (real, inputs, kind), row in sums.iterrows()
             ],
         )
 
@@ -186,12 +201,16 @@ def smallness(material: Material) -> Lines:
     for host, points in material.of_hosts(selection.step_sizes):
         ends = ends_of_smallness(points)
         found = ends_by_setting(ends)
-        yield _about(host, points) + ", by the median size of a step:"
+        yield (
+            f"{_about(host, points)}, by the median size of a step. A count is the first measured point at "
+            "which it no longer holds, so that it may stand for fewer edits. The first order's error is relative "
+            "to ΔHE, and large wherever ΔHE passes 0:"
+        )
         rows = []
-        for (editor, strength), own in found.groupby(["editor", "strength"], sort=False):
+        for (editor, strength), own in found.groupby(["editor", "strength"], sort=False, dropna=False):
             by = own.set_index("criterion")
             cells = [_end(by.loc[[name]]) if name in by.index else "–" for name in CRITERIA]
-            rows.append((str(editor), f"{strength:g}", number(own["step"].iloc[0], ".2e"), *cells))
+            rows.append((str(editor), number(strength, "g"), number(own["step"].iloc[0], ".2e"), *cells))
         yield table(("editor", "λ", "‖ΔW_t‖/‖W‖", *CRITERIA.values()), rows)
         powers = [
             f"{CRITERIA[row['criterion']]}: {_spanned(row, 'exponent')}"
@@ -235,10 +254,26 @@ def sensitive(material: Material) -> Lines:
         yield f"{_about(host, points)}; settings against what turning the base editor's own strength reaches:"
         shares = front_shares(front_gaps(points), samples=material.samples)
         yield table(
-            ("editor", "in place of P", "settings", *VERDICTS, "share beyond", "furthest"),
+            (
+                "editor",
+                "in place of P",
+                "settings",
+                "beyond",
+                "beyond any curve through those λ",
+                "dominated",
+                "undecided",
+                "off the curve",
+                "share beyond",
+                "furthest",
+            ),
             [
                 (
-                    *(str(row[name]) for name in ("base", "kind", "settings", *VERDICTS)),
+                    row["base"],
+                    row["kind"],
+                    *(
+                        str(row[name])
+                        for name in ("settings", "beyond", "sure", "dominated", "undecided", "off the curve")
+                    ),
                     _spanned(row, "share"),
                     number(row["furthest"], ".3f"),
                 )
@@ -400,7 +435,7 @@ def overlapping(material: Material) -> Lines:
     rows = []
     for (real, threshold), own in at.groupby(["real", "threshold"], sort=False):
         beyond = mean_interval((own["inside"] - own["chance"]).to_numpy())
-        words = judged(beyond[1], beyond[2], "more than chance", "less than chance", "as by chance")
+        words = judged(beyond[1], beyond[2], "more than chance", "less than chance", "not told from chance")
         inside = span(mean_interval(own["inside"].to_numpy()))
         rows.append((
             "MiniLM" if real else "synthetic",
@@ -428,11 +463,19 @@ def costs(material: Material) -> Lines:
         [_extrapolated(row) for row in found.to_dict("records")],
     )
     powers = exponents(frame, samples=material.samples)
-    yield "Exponents of time along each axis, and of the operations counted:"
+    powers = powers[powers["axis"] == "shape"]
+    yield (
+        "Exponents of time as n and d grow together (intervals: of the timings alone), and of the operations "
+        "counted:"
+    )
     yield table(
-        ("axis", "operation", "measured", "counted"),
+        ("operation", "measured", "counted"),
         [
-            (row["axis"], row["operation"], _spanned(row, "exponent"), number(row["counted"]))
+            (
+                f"{row['operation']}" + (f", spectrum 1/k^{row['decay']:g}" if row["decay"] else ""),
+                _spanned(row, "exponent"),
+                number(row["counted"]),
+            )
             for row in powers.to_dict("records")
         ],
     )

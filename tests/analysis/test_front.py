@@ -141,6 +141,19 @@ def test_all_off_the_curve_is_no_share() -> None:
     assert math.isnan(row["low"])
 
 
+def test_a_setting_is_not_judged_by_the_seeds_that_it_survived():
+    runs = pd.DataFrame(curve() + made({0.5: [(0.7, 0.9), (0.71, 0.91), (0.72, 0.92)]}))
+    lost = (runs["operator"] == "SPHERE") & (runs["seed"] == 2)
+    runs.loc[lost, "status"] = "collapsed at edit 400: …"
+    found = front_gaps(runs)
+    (row,) = found[found["seed"] == 2].to_dict("records")
+    assert (row["specificity"], row["efficacy"]) == (0, 0)
+    assert row["gap"] < 0
+    assert front_verdicts(found)["verdict"].item() == UNDECIDED
+    unfinished = front_gaps(runs.assign(status=runs["status"].where(~lost, "unfinished")))
+    assert set(unfinished["seed"]) == {0, 1}
+
+
 def test_a_curve_is_of_one_editor_family_and_seed() -> None:
     other = [{**run, "settings": run["settings"].replace("0.0", "5.0"), "efficacy": 0.0} for run in curve()]
     for run in other:

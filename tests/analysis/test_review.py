@@ -83,6 +83,13 @@ def test_refreshed_spaces_are_paired_by_seed(points):
     assert (row["base"], row["seeds"], row["eta"], row["alpha"]) == ("alphaedit", 3, 0.5, 0.5)
 
 
+def test_a_control_is_no_sphere_with_the_pretrained_space(points):
+    own = points[points["editor"] == "alphaedit + SPHERE"]
+    control = own.assign(operator="random subspace", editor="alphaedit + random subspace", efficacy=0.0)
+    found = refreshed(pd.concat([points, control.assign(run=control["run"] + " random")]))
+    pd.testing.assert_frame_equal(found, refreshed(points))
+
+
 def test_without_a_refreshed_space_there_is_nothing_to_compare(points):
     with pytest.raises(InputError, match="points: expected runs of SPHERE on the same seed with and without"):
         refreshed(points[points["variant"] == ""])
@@ -114,7 +121,7 @@ def test_a_real_store_has_the_turn_and_the_times(real):
 
 def test_a_store_without_times_is_refused(tmp_path):
     with RunStore(tmp_path) as store:
-        made_run(store)
+        made_run(store, timed=False)
         with pytest.raises(InputError, match="store: expected runs with the time of each batch, got none in"):
             timings(store)
 
@@ -148,6 +155,13 @@ def test_costs_are_those_of_the_same_batch_and_of_the_same_seed():
     expected = mean_interval(np.array([15.5 / 8 - 1, 17.2 / 8 - 1]))
     assert (whole["mean"], whole["low"], whole["high"]) == pytest.approx(expected)
     assert (whole["seeds"], whole["batches"]) == (2, 6)
+
+
+def test_a_stream_that_ended_early_is_compared_batch_by_batch():
+    whole, ended = _timed(0, [5.0, 1.0, 2.0], None), _timed(0, [9.0, 2.0, 2.0], [3.0, 0.1, 0.4])
+    found = projection_costs(pd.concat([whole, ended[ended["batch"] < 2]]))
+    (row,) = found[found["ratio"] == "whole stream"].to_dict("records")
+    assert row["mean"] == pytest.approx(14.1 / 6 - 1)
 
 
 def test_costs_need_a_projection():

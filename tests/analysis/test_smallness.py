@@ -162,7 +162,8 @@ def test_too_little_to_say_anything_of_a_power() -> None:
     wide = alike.assign(step=np.linspace(1, 9, 9))
     held = wide.assign(outcome=[ENDED] * 2 + [HELD] * 7)
     at_once = wide.assign(after=[0.0] * 7 + [90.0] * 2)
-    for table in (alike, wide.iloc[:5], held, at_once):
+    two_sizes = wide.assign(step=[1.0, 1.02, 0.98, 1.01, 9.0, 9.1, 8.9, 9.2, 8.8])
+    for table in (alike, wide.iloc[:5], held, at_once, two_sizes):
         assert step_exponents(table, samples=3)["exponent"].isna().all()
     assert step_exponents(wide, samples=3)["exponent"].iloc[0] == pytest.approx(0, abs=0.05)
 

@@ -98,12 +98,13 @@ def test_the_caption_counts_runs_that_held(figure):
     assert "editor left out: 21 runs, 3 of them held; seed left out: 21 runs, 3 of them held" in caption
 
 
-def test_a_store_draws_it_where_editors_and_seeds_can_be_left_out(points):
+def test_a_store_draws_it_where_editors_and_seeds_can_be_left_out(points, tmp_path):
     choose, draw, _ = from_store.FIGURES["forecast"]
     host = points["host"].iloc[0]
     chosen = choose(points, host)
     assert chosen["run"].nunique() == 21
-    assert len(draw(from_store.Study(chosen, 10)).axes) == 10
+    with RunStore(tmp_path) as store:
+        assert len(draw(from_store.Study(store, chosen, 10)).axes) == 10
     assert not len(choose(points[points["base"] == "memit"], host))
     # Nothing to fit on where all held.
     assert not len(choose(points.assign(efficacy=1.0, specificity=1.0), host))

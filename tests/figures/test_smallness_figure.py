@@ -120,7 +120,7 @@ def test_a_store_with_several_strengths_draws_it(tmp_path):
     chosen = choose(points, host)
     assert set(chosen["planned"]) == {1000}
     assert chosen["run"].nunique() == 9
-    figure = draw(from_store.Study(chosen, 10))
+    figure = draw(from_store.Study(store, chosen, 10))
     ends = ends_of_smallness(chosen)
     drawn = [line.get_xydata() for line in figure.axes[0].lines if line.get_gid() in {ENDED, HELD}]
     assert sum(map(len, drawn)) == (ends["criterion"] == "whole").sum()

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from made import made_run, made_study
 
+from sphere_theory.analysis import selection
 from sphere_theory.analysis.ablation import CONTROLS, PLAIN, TURNED, settings_reached
 from sphere_theory.analysis.correlation import KINDS, correlations
 from sphere_theory.analysis.front import front_gaps, front_shares
@@ -202,7 +203,7 @@ def test_below_the_front_are_the_shares_that_no_ridge_reaches(grid):
 
 
 def test_controls_are_not_drawn_as_sphere(grid):
-    assert set(from_store.usual(grid)["editor"]) == {"memit-seq", "memit-seq + SPHERE"}
+    assert set(selection.usual(grid)["editor"]) == {"memit-seq", "memit-seq + SPHERE"}
     host = grid["host"].iloc[0]
     choose = from_store.FIGURES["ablation"][0]
     assert set(choose(grid, host)["operator"]) == {"", PROJECTED, *CONTROLS}
@@ -241,7 +242,8 @@ def test_a_store_is_drawn_host_by_host_with_its_runs_in_the_metadata(study, tmp_
     with RunStore(study[0]) as store:
         drawn = from_store.draw_store(store, tmp_path, quick=True)
         names = [info.id for info in store.runs()]
-    assert set(drawn.missing) == {"ablation", "front", "stress-steps"}
+    runs = {"ablation", "front", "stress-steps", "turning"}
+    assert set(drawn.missing) == runs | set(from_store.EXPERIMENTS)
     text = (tmp_path / "streams-recorded-made-keys-random-order-16x24.svg").read_text()
     assert all(name in text for name in names)
     assert "run with source=made" in text
@@ -267,6 +269,6 @@ def test_of_several_settings_the_commonest_are_drawn(tmp_path):
             made_run(store, seed=seed, sphere=(0.5, 0.8))
             made_run(store, seed=seed, sphere=(0.1, 0.8))
             made_run(store, seed=seed, settings={"ridge": 1.0})
-        chosen = from_store.usual(gather(store))
+        chosen = selection.usual(gather(store))
     assert set(chosen["editor"]) == {"memit-seq", "memit-seq + SPHERE"}
     assert chosen["settings"].nunique() == 1

@@ -26,6 +26,7 @@ from sphere_theory.streams.hosts import (
     record_minilm,
     synthetic_host,
 )
+from sphere_theory.streams.job import HostChoice, make_host
 from sphere_theory.streams.sources import KINDS, Synthetic
 
 PROMPTS = PromptSet(
@@ -166,6 +167,15 @@ def test_the_weight_of_minilm() -> None:
     found = minilm_weight(2)
     assert torch.equal(found, torch.as_tensor(load_layer("minilm", "encoder.layer.2.output.dense.weight")))
     assert (found.shape, found.dtype) == ((384, 1536), torch.float32)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_neurons_of_a_synthetic_layer_are_not_its_keys(kind: str) -> None:
+    choice = HostChoice("synthetic", shape=(64, 256), source=kind, spectrum="flat", edits=100)
+    memory, stream = make_host(choice, Path(), lambda *told: None)
+    units = torch.nn.functional.normalize
+    cosines = units(memory.W) @ units(stream.keys.double()).T
+    assert float(cosines.abs().max()) < 6 / math.sqrt(256)  # six standard deviations of chance
 
 
 def test_random_weights() -> None:

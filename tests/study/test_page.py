@@ -59,7 +59,7 @@ def test_a_table_without_rows_is_none():
         (-0.1, 0.1, "neither"),
         (0.0, 0.1, "neither"),
         (-0.1, 0.0, "neither"),
-        (math.nan, math.nan, "neither"),
+        (math.nan, math.nan, "–"),
     ],
 )
 def test_words_are_chosen_by_where_an_interval_lies(low, high, word):
