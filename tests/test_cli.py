@@ -7,21 +7,18 @@ import io
 import json
 import math
 import sqlite3
-import sys
-from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import NamedTuple
 
 import pandas as pd
 import pytest
 import torch
+from command import command as _run
 from made import made_run, made_study
 from safetensors.torch import save_file
 
 from sphere_theory import energy, min_separation, uniform_energy
 from sphere_theory import verify as job
 from sphere_theory.claims import Context, Evidence, Finding, find_claim, run_evidence
-from sphere_theory.cli import main
 from sphere_theory.editing.finetune import FineTune
 from sphere_theory.editing.problem import Step
 from sphere_theory.errors import ModelError
@@ -29,23 +26,6 @@ from sphere_theory.figures.from_store import EXPERIMENTS, FIGURES
 from sphere_theory.streams import job as stream_job
 from sphere_theory.streams import plan, runner
 from sphere_theory.streams.store import RunStore
-
-
-class Ran(NamedTuple):
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-def _run(*arguments: str) -> Ran:
-    """The installed command, in this process: `main` with these arguments."""
-    out, err = io.StringIO(), io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
-        patch.setattr(sys, "argv", ["sphere-theory", *arguments])
-        with pytest.raises(SystemExit) as stop:
-            main()
-    return Ran(stop.value.code or 0, out.getvalue(), err.getvalue())
-
 
 # The start of a command line that would be right as it stands.
 EDIT = ["edit", "synthetic", "--editor", "memit-seq", "--shape", "24", "64"]

@@ -203,8 +203,8 @@ def smallness(material: Material) -> Lines:
         found = ends_by_setting(ends)
         yield (
             f"{_about(host, points)}, by the median size of a step. A count is the first measured point at "
-            "which it no longer holds, so that it may stand for fewer edits. The first order's error is relative "
-            "to ΔHE, and large wherever ΔHE passes 0:"
+            "which it no longer holds, so that it may stand for fewer edits. The first order's error is "
+            "relative to ΔHE, and large wherever ΔHE passes 0:"
         )
         rows = []
         for (editor, strength), own in found.groupby(["editor", "strength"], sort=False, dropna=False):
