@@ -7,44 +7,25 @@ import io
 import json
 import math
 import sqlite3
-import sys
-from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import NamedTuple
 
 import pandas as pd
 import pytest
 import torch
+from command import command as _run
 from made import made_run, made_study
 from safetensors.torch import save_file
 
 from sphere_theory import energy, min_separation, uniform_energy
 from sphere_theory import verify as job
 from sphere_theory.claims import Context, Evidence, Finding, find_claim, run_evidence
-from sphere_theory.cli import main
 from sphere_theory.editing.finetune import FineTune
 from sphere_theory.editing.problem import Step
 from sphere_theory.errors import ModelError
+from sphere_theory.figures.from_store import EXPERIMENTS, FIGURES
 from sphere_theory.streams import job as stream_job
 from sphere_theory.streams import plan, runner
 from sphere_theory.streams.store import RunStore
-
-
-class Ran(NamedTuple):
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-def _run(*arguments: str) -> Ran:
-    """The installed command, in this process: `main` with these arguments."""
-    out, err = io.StringIO(), io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
-        patch.setattr(sys, "argv", ["sphere-theory", *arguments])
-        with pytest.raises(SystemExit) as stop:
-            main()
-    return Ran(stop.value.code or 0, out.getvalue(), err.getvalue())
-
 
 # The start of a command line that would be right as it stands.
 EDIT = ["edit", "synthetic", "--editor", "memit-seq", "--shape", "24", "64"]
@@ -434,16 +415,19 @@ def test_figures_draws_what_there_is_and_says_what_is_missing(studied, tmp_path)
     ran = _run("figures", "--store", str(store), "--out", str(tmp_path), "--quick")
     assert ran.returncode == 0, ran.stderr
     host = "recorded-made-keys-random-order-16x24"
-    drawn = {f"{name}-{host}" for name in ("streams", "correlation", "warning", "gains", "stress")}
+    names = {"streams", "correlation", "warning", "gains", "stress"}
+    names |= {"forecast", "edit-size", "projection-cost", "seeds"}
+    drawn = {f"{name}-{host}" for name in names}
     assert {path.stem for path in tmp_path.iterdir()} == drawn
     assert {path.suffix for path in tmp_path.iterdir()} == {".png", ".svg"}
     assert f"wrote {tmp_path / 'streams'}-{host}.png" in ran.stdout
     assert "not drawn: ablation, which needs 6 or more pairs of η and α on 3 or more seeds" in ran.stdout
     assert "not drawn: front, which needs" in ran.stdout
+    assert "not drawn: keys, which needs the experiment keys of `sphere-theory study`" in ran.stdout
 
 
 def test_figures_of_a_real_run_that_is_too_short(edited, tmp_path):
     ran = _run("figures", "--store", str(edited[0]), "--out", str(tmp_path))
     assert ran.returncode == 0, ran.stderr
-    assert ran.stdout.count("not drawn: ") == 7
+    assert ran.stdout.count("not drawn: ") == len(FIGURES) + len(EXPERIMENTS)
     assert list(tmp_path.iterdir()) == []

@@ -63,6 +63,23 @@ def progress(total: float) -> Generator[tuple[Progress, TaskID]]:
         yield bar, bar.add_task("starting", total=total)
 
 
+def one_cluster(scheduler: str | None, workers: int | None) -> None:
+    """Refuse a number of workers beside a scheduler.
+
+    Parameters
+    ----------
+    scheduler, workers
+        As they were given.
+
+    Raises
+    ------
+    RangeError
+        Both were.
+    """
+    if scheduler is not None and workers is not None:
+        raise RangeError("workers", "none with --scheduler, which has its own", str(workers))
+
+
 def stored(path: Path) -> RunStore:
     """A store that is there: to read from one must not make it.
 

@@ -19,6 +19,7 @@ from sphere_theory.cli.common import (
     StorePath,
     Workers,
     app,
+    one_cluster,
     progress,
     result_page,
     stored,
@@ -231,8 +232,7 @@ def sweep(
     from sphere_theory.streams.grid import read_grid
     from sphere_theory.streams.store import RunStore
 
-    if scheduler is not None and workers is not None:
-        raise RangeError("workers", "none with --scheduler, which has its own", str(workers))
+    one_cluster(scheduler, workers)
     tasks = read_grid(grid)
     errors = Console(stderr=True, highlight=False, soft_wrap=True)
     try:

@@ -12,7 +12,16 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from sphere_theory.cli.common import Scheduler, StorePath, Workers, app, progress, result_page, stored
+from sphere_theory.cli.common import (
+    Scheduler,
+    StorePath,
+    Workers,
+    app,
+    one_cluster,
+    progress,
+    result_page,
+    stored,
+)
 from sphere_theory.errors import RangeError
 
 if TYPE_CHECKING:
@@ -36,6 +45,7 @@ def study(
     from sphere_theory.streams.store import RunStore
     from sphere_theory.study import Result, Stage, plan, run_study
 
+    one_cluster(scheduler, workers)
     errors = Console(stderr=True, highlight=False, soft_wrap=True)
     found = plan(quick=quick)
     errors.print(f"{len(found.tasks)} runs and {len(found.experiments)} experiments into {store}")

@@ -14,12 +14,12 @@ from sphere_theory.analysis.probe import SIZES, probe_bound
 from sphere_theory.analysis.probed import SYNTHETIC, Probe, tasks
 
 FOLDER = Path("not looked at")
-SMALL = Probe(shape=(4, 3), sizes=(1e-3, 1e-1), trials=1, seed=2)
+SMALL = Probe(shape=(4, 3), sizes=(1e-2,), trials=1, seed=2)
 
 
 def test_rows_are_those_of_the_probe_with_the_worst_of_each_cell():
     found = pd.DataFrame(SMALL.rows(FOLDER))
-    expected = probe_bound(shapes=[(4, 3)], conditions=[1e6], sizes=(1e-3, 1e-1), trials=1, seed=2)
+    expected = probe_bound(shapes=[(4, 3)], conditions=[1e6], sizes=(1e-2,), trials=1, seed=2)
     assert len(found) == len(expected) > 0
     pd.testing.assert_frame_equal(found[list(expected)], expected, check_dtype=False)
     assert found["tightness"].equals(found["tightness_max"])
@@ -33,7 +33,7 @@ def test_rows_are_plain_and_depend_on_the_seed():
     rows = SMALL.rows(FOLDER)
     assert all(type(value) in (str, int, float, bool) for row in rows for value in row.values())
     assert repr(rows) == repr(SMALL.rows(FOLDER))
-    assert repr(rows) != repr(Probe(shape=(4, 3), sizes=(1e-3, 1e-1), trials=1, seed=3).rows(FOLDER))
+    assert repr(rows) != repr(Probe(shape=(4, 3), sizes=(1e-2,), trials=1, seed=3).rows(FOLDER))
 
 
 def test_a_real_layer_is_probed_with_its_own_weights_and_keys(monkeypatch, tmp_path):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import re
 import signal
@@ -11,19 +10,19 @@ import sys
 import tomllib
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from time import sleep
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 import torch
+from command import command
 from distributed import Client
 from small import check_same
 from workers import Workers, wait_for
 
-from sphere_theory.cli import main
 from sphere_theory.errors import ClusterError, RangeError
 from sphere_theory.streams import plan, sweep
 from sphere_theory.streams.files import InUseError, StoreError, held
@@ -133,22 +132,6 @@ def test_what_is_stored_is_not_computed_again(workers: Workers, folder: Path) ->
         )
 
 
-class Ran(NamedTuple):
-    code: int
-    stdout: str
-    stderr: str
-
-
-def command(*arguments: str) -> Ran:
-    """`sphere-theory sweep` in this process."""
-    out, err = io.StringIO(), io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
-        patch.setattr(sys, "argv", ["sphere-theory", "sweep", *arguments])
-        with pytest.raises(SystemExit) as stop:
-            main()
-    return Ran(stop.value.code or 0, out.getvalue(), err.getvalue())
-
-
 def a_grid(folder: Path, text: str = TEXT) -> str:
     (folder / "grid.toml").write_text(text)
     return str(folder / "grid.toml")
@@ -156,8 +139,10 @@ def a_grid(folder: Path, text: str = TEXT) -> str:
 
 def test_one_failure_leaves_the_others(workers: Workers, folder: Path) -> None:
     text = TEXT.replace('"memit-seq"', '"alphaedit"').replace("600", "30")
-    ran = command(a_grid(folder, text), "--scheduler", workers.address, "--store", str(folder / "runs"))
-    assert ran.code == 1
+    ran = command(
+        "sweep", a_grid(folder, text), "--scheduler", workers.address, "--store", str(folder / "runs")
+    )
+    assert ran.returncode == 1
     assert "4 runs: 2 computed, 0 stored before, 2 failed" in ran.stdout
     failed = re.findall(r"failed: (AlphaEdit.*)", ran.stderr)
     assert len(failed) == 2
@@ -192,11 +177,11 @@ def test_ctrl_c_and_the_same_command(workers: Workers, folder: Path, monkeypatch
 
     with monkeypatch.context() as patch:
         patch.setattr("sphere_theory.streams.sweep.run_sweep", interrupted)
-        ran = command(*arguments)
-    assert ran.code == 130
+        ran = command("sweep", *arguments)
+    assert ran.returncode == 130
     assert "interrupted; the same command goes on" in ran.stderr
-    assert command(*arguments).code == 0
-    ran = command(*arguments)
+    assert command("sweep", *arguments).returncode == 0
+    ran = command("sweep", *arguments)
     assert "4 runs: 0 computed, 4 stored before, 0 failed" in ran.stdout
 
 
@@ -302,10 +287,10 @@ def test_two_sweeps_of_one_store(folder: Path, workers: Workers) -> None:
 
 
 def test_wrong_use(folder: Path) -> None:
-    ran = command(a_grid(folder), "--scheduler", "tcp://127.0.0.1:9", "--workers", "2")
-    assert (ran.code, ran.stderr) == (
+    ran = command("sweep", a_grid(folder), "--scheduler", "tcp://127.0.0.1:9", "--workers", "2")
+    assert (ran.returncode, ran.stderr) == (
         2,
         "error: workers: expected none with --scheduler, which has its own, got 2\n",
     )
-    assert command(str(folder / "none.toml")).code == 2
-    assert command(a_grid(folder, TEXT + "ordres = []")).code == 2
+    assert command("sweep", str(folder / "none.toml")).returncode == 2
+    assert command("sweep", a_grid(folder, TEXT + "ordres = []")).returncode == 2

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import io
-import sys
-from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
+from command import command
 from fakes import Told, ToldAlone
 from made import made_study
 from workers import Workers
 
-from sphere_theory.cli import main
 from sphere_theory.streams.grid import expand
 from sphere_theory.streams.store import RunStore
 from sphere_theory.study import Plan, Result, Stage
@@ -28,22 +24,6 @@ GRID = {
     "edits": 6,
     "batch": 6,
 }
-
-
-class Ran(NamedTuple):
-    code: int
-    stdout: str
-    stderr: str
-
-
-def command(*arguments: str) -> Ran:
-    """`sphere-theory` in this process."""
-    out, err = io.StringIO(), io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
-        patch.setattr(sys, "argv", ["sphere-theory", *arguments])
-        with pytest.raises(SystemExit) as stop:
-            main()
-    return Ran(stop.value.code or 0, out.getvalue(), err.getvalue())
 
 
 @pytest.fixture
@@ -64,13 +44,13 @@ def asked(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
 def test_a_study_says_what_became_of_it(workers: Workers, folder: Path, asked: list[bool]) -> None:
     arguments = ("study", "--store", str(folder / "runs"), "--scheduler", workers.address)
     ran = command(*arguments)
-    assert (ran.code, ran.stdout) == (
+    assert (ran.returncode, ran.stdout) == (
         0,
         "3 runs and experiments: 3 computed, 0 stored before, 0 failed\n",
     ), ran.stderr
     assert f"1 runs and 2 experiments into {folder / 'runs'}" in ran.stderr
     again = command(*arguments, "--quick")
-    assert again.code == 1
+    assert again.returncode == 1
     assert again.stdout == "4 runs and experiments: 0 computed, 3 stored before, 1 failed\n"
     assert "failed: Told(value=-1.0" in again.stderr
     assert "value: expected a number that is not negative, got -1.0" in again.stderr
@@ -83,7 +63,7 @@ def test_ctrl_c_says_how_to_go_on(folder: Path, asked: list[bool], monkeypatch: 
 
     monkeypatch.setattr("sphere_theory.study.run_study", interrupted)
     ran = command("study", "--store", str(folder / "runs"))
-    assert (ran.code, ran.stdout) == (130, "")
+    assert (ran.returncode, ran.stdout) == (130, "")
     assert "interrupted; the same command goes on" in ran.stderr
 
 
@@ -95,13 +75,13 @@ def test_findings_are_written(folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
         expected = findings(store)
     out = folder / "new" / "findings.md"
     ran = command("findings", "--store", str(folder / "runs"), "--out", str(out))
-    assert (ran.code, ran.stdout) == (0, f"wrote {out}\n"), ran.stderr
+    assert (ran.returncode, ran.stdout) == (0, f"wrote {out}\n"), ran.stderr
     assert out.read_text() == expected
 
 
 def test_findings_of_a_store_without_runs(folder: Path) -> None:
     RunStore(folder).close()
     ran = command("findings", "--store", str(folder), "--out", str(folder / "findings.md"))
-    assert ran.code == 2
+    assert ran.returncode == 2
     assert "store: expected runs with all measures" in ran.stderr
     assert not (folder / "findings.md").exists()
