@@ -24,10 +24,17 @@ from sphere_theory.models.weights import open_checkpoint
 from sphere_theory.neurons import RUN, as_neurons
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from distributed import Client, LocalCluster
 
 # Seconds that a scheduler has to answer.
 TIMEOUT = 10
+
+# Dask has its workers hand freed memory back at once; tensors are then made of fresh pages every time, which
+# takes a third of the time of a stream.
+_ENVIRONMENT = {
+    f"distributed.nanny.pre-spawn-environ.{name}": str(256 * 2**20)
+    for name in ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_")
+}
 
 # A worker that holds a GPU has one of these; a task that needs a GPU asks for one.
 GPU = "GPU"
@@ -61,6 +68,7 @@ def connected(
         Dask is not installed, or nothing answers at that address.
     """
     try:
+        from dask.config import set as set_config
         from distributed import Client, LocalCluster
     except ImportError as error:
         expected = "dask.distributed installed: pip install 'sphere-theory[cluster]'"
@@ -69,7 +77,14 @@ def connected(
         with _connect(Client, scheduler) as client:
             yield client
         return
-    local = LocalCluster(
+    with set_config(_ENVIRONMENT):
+        local = _local_cluster(LocalCluster, workers, threads, gpu)
+    with local, Client(local) as client:
+        yield client
+
+
+def _local_cluster(kind: type[LocalCluster], workers: int | None, threads: int, gpu: bool) -> LocalCluster:
+    return kind(
         n_workers=workers or (1 if gpu else max(1, _cores() // threads)),
         # One task at a time in each process: torch's number of threads is the process's.
         threads_per_worker=1,
@@ -79,8 +94,6 @@ def connected(
         dashboard_address="127.0.0.1:0",
         silence_logs=logging.CRITICAL,
     )
-    with local, Client(local) as client:
-        yield client
 
 
 def has_workers(client: Client, *, gpu: bool = False) -> bool:
