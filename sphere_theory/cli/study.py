@@ -33,7 +33,9 @@ def study(
     quick: Annotated[
         bool, typer.Option("--quick", help="Shorter streams and coarser grids: minutes, not most of an hour.")
     ] = False,
-    store: StorePath = Path("runs"),
+    store: Annotated[
+        Path | None, typer.Option(help="Folder of the runs; without it runs, or runs-quick with --quick.")
+    ] = None,
     scheduler: Scheduler = None,
     workers: Workers = None,
 ) -> None:
@@ -46,6 +48,8 @@ def study(
     from sphere_theory.study import Result, Stage, plan, run_study
 
     one_cluster(scheduler, workers)
+    # Apart: what is drawn of one study would be mixed with the other's shorter streams.
+    store = store or Path("runs-quick" if quick else "runs")
     errors = Console(stderr=True, highlight=False, soft_wrap=True)
     found = plan(quick=quick)
     errors.print(f"{len(found.tasks)} runs and {len(found.experiments)} experiments into {store}")

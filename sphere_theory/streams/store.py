@@ -456,7 +456,13 @@ class RunStore:
             _move_files(other.folder(run), self.folder(run))
             self.finish(run, info.status)
 
-    def keep_experiment(self, name: str, config: Mapping[str, Any], rows: Iterable[Row]) -> None:
+    def keep_experiment(
+        self,
+        name: str,
+        config: Mapping[str, Any],
+        rows: Iterable[Row],
+        computed_with: Mapping[str, Any] | None = None,
+    ) -> None:
         """Keep what was measured outside of streams, in one piece; what is kept already stays.
 
         Parameters
@@ -467,6 +473,8 @@ class RunStore:
             What the rows depend on.
         rows
             Plain numbers and words by column.
+        computed_with
+            As `environment` tells it where they were computed; None: here.
 
         Raises
         ------
@@ -474,11 +482,12 @@ class RunStore:
             They could not be written.
         """
         text = "[" + ",".join(map(_written, rows)) + "]"
+        where = environment() if computed_with is None else computed_with
         now = datetime.now(UTC).isoformat(timespec="seconds")
         with explained(self.path):
             self._database.execute(
                 "INSERT OR IGNORE INTO experiments VALUES (?, ?, ?, ?, ?, ?)",
-                (experiment_id(name, config), name, _canonical(config), _canonical(environment()), now, text),
+                (experiment_id(name, config), name, _canonical(config), _canonical(where), now, text),
             )
 
     def experiments(self, name: str) -> dict[str, tuple[Row, list[Row]]]:
@@ -502,6 +511,23 @@ class RunStore:
             id: (self._read(config), [_numbers(row) for row in self._read(f'{{"rows": {rows}}}')["rows"]])
             for id, config, rows in found
         }
+
+    def environments(self) -> dict[str, list[Row]]:
+        """What runs and experiments were computed with.
+
+        Returns
+        -------
+        dict
+            "runs" and "experiments": an environment each.
+        """
+        with explained(self.path):
+            return {
+                table: [
+                    self._read(text)
+                    for (text,) in self._database.execute(f"SELECT environment FROM {table} ORDER BY id")
+                ]
+                for table in ("runs", "experiments")
+            }
 
     def folder(self, run: str) -> Path:
         """Where a run's files are, made if missing.

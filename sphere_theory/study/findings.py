@@ -6,6 +6,7 @@ is computed from the store; words around it are chosen by the number.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -162,8 +163,20 @@ def findings(store: RunStore) -> str:
         The store has no run with all measures.
     """
     material = answers.Material(store)
-    parts = [_HEAD, *(_written(section, material) for section in SECTIONS)]
+    parts = [_HEAD, *(_written(section, material) for section in SECTIONS), _provenance(store)]
     return "\n".join(parts)
+
+
+def _provenance(store: RunStore) -> str:
+    """What everything was computed with: numbers of different sources need not belong together."""
+    lines = ["## Computed with", ""]
+    for what, environments in store.environments().items():
+        keys = ("package", "source", "torch", "threads", "processor")
+        counted = Counter(
+            ", ".join(f"{key} {environment.get(key)}" for key in keys) for environment in environments
+        )
+        lines += [f"- {count} {what}: {words}" for words, count in sorted(counted.items())]
+    return "\n".join(lines) + "\n"
 
 
 def _written(section: Section, material: answers.Material) -> str:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from sphere_theory.analysis.experiment import Experiment
 from sphere_theory.errors import SphereTheoryError
-from sphere_theory.streams.store import RunStore, experiment_id
+from sphere_theory.streams.files import held
+from sphere_theory.streams.store import RunStore, environment, experiment_id
 from sphere_theory.streams.sweep import Outcome, failure, run_sweep
 from sphere_theory.study.plan import Plan
 
@@ -78,6 +79,8 @@ def run_study(plan: Plan, stage: Stage) -> list[Result]:
 
     Raises
     ------
+    InUseError
+        Another study works on this store.
     StoreError
         The store cannot be read or written.
     """
@@ -90,6 +93,12 @@ def run_study(plan: Plan, stage: Stage) -> list[Result]:
     def told(outcome: Outcome) -> None:
         known(Result(str(outcome.task), outcome.computed, outcome.error))
 
+    with held(stage.store.path / "study.lock"):
+        _run(plan, stage, told, known)
+    return results
+
+
+def _run(plan: Plan, stage: Stage, told: Callable[[Outcome], None], known: Report) -> None:
     shared = [one for one in plan.experiments if not one.alone]
     with stage.workers() as client:
         run_sweep(plan.tasks, stage.store, client, report=told)
@@ -101,8 +110,7 @@ def run_study(plan: Plan, stage: Stage) -> list[Result]:
         except SphereTheoryError as error:
             known(Result(str(experiment), False, str(error)))
         else:
-            _keep(experiment, rows, stage.store, known)
-    return results
+            _keep(experiment, rows, environment(), stage.store, known)
 
 
 def _missing(experiments: Sequence[Experiment], store: RunStore, known: Report) -> list[Experiment]:
@@ -117,8 +125,8 @@ def _missing(experiments: Sequence[Experiment], store: RunStore, known: Report) 
     return missing
 
 
-def _keep(experiment: Experiment, rows: list[Row], store: RunStore, known: Report) -> None:
-    store.keep_experiment(experiment.name, experiment.config(), rows)
+def _keep(experiment: Experiment, rows: list[Row], where: Row, store: RunStore, known: Report) -> None:
+    store.keep_experiment(experiment.name, experiment.config(), rows, where)
     known(Result(str(experiment), True))
 
 
@@ -133,15 +141,16 @@ def _on_workers(experiments: Sequence[Experiment], store: RunStore, client: Clie
             if error := failure(future):
                 known(Result(str(experiment), False, error))
             else:
-                _keep(experiment, future.result(), store, known)
+                rows, where = future.result()
+                _keep(experiment, rows, where, store, known)
             future.release()
     finally:
         client.cancel(list(futures))
 
 
-def _rows(experiment: Experiment, folder: Path) -> list[Row]:
+def _rows(experiment: Experiment, folder: Path) -> tuple[list[Row], Row]:
     import torch
 
     # Last bits depend on it.
     torch.set_num_threads(1)
-    return experiment.rows(folder)
+    return experiment.rows(folder), environment()

@@ -30,7 +30,7 @@ from sphere_theory.errors import InputError, RangeError
 from sphere_theory.streams import files
 from sphere_theory.streams.files import InUseError, StoreError, load_whole, save_whole
 from sphere_theory.streams.runner import Run, run_stream
-from sphere_theory.streams.store import RunStore, experiment_id, run_id
+from sphere_theory.streams.store import RunStore, environment, experiment_id, run_id
 
 CONFIG = {"editor": {"name": "memit", "clamp": None}, "stream": {"edits": 3}, "shape": [2, 2]}
 ENVIRONMENT = {"source": "0", "threads": 1}
@@ -567,3 +567,13 @@ def test_a_store_of_the_first_layout_is_brought_up_to_date(folder: Path) -> None
         assert rows_of(store, run.id) == expected
     with closing(sqlite3.connect(folder / "runs.sqlite")) as database:
         assert database.execute("PRAGMA user_version").fetchone() == (2,)
+
+
+def test_a_store_tells_what_its_numbers_were_computed_with(folder: Path) -> None:
+    with RunStore(folder) as store:
+        store.begin({"a": 1}, {"source": "one"})
+        store.keep_experiment("made", SIZES, [], {"source": "two"})
+        store.keep_experiment("made here", SIZES, [])
+        found = store.environments()
+    assert found["runs"] == [{"source": "one"}]
+    assert sorted(one["source"] for one in found["experiments"]) == sorted(["two", environment()["source"]])

@@ -195,3 +195,15 @@ def test_settings_of_one_editor_are_told_apart(tmp_path):
         lines = "\n".join(section.answer(answers.Material(store)))
     assert [row[0] for row in _rows(lines)].count("memit-seq + SPHERE") == 2
     assert [row[0] for row in _rows(lines)].count("memit-seq") == 2
+
+
+def test_what_it_was_computed_with_is_counted(filled, text):
+    with RunStore(filled) as store:
+        runs, experiments = store.environments().values()
+    section = _section(text, "Computed with")
+    found = [
+        (int(count), what) for count, what in re.findall(r"- (\d+) (runs|experiments): package", section)
+    ]
+    for what, environments in (("runs", runs), ("experiments", experiments)):
+        assert sum(count for count, kind in found if kind == what) == len(environments) > 0
+    assert all(environment["source"] in section for environment in experiments)

@@ -13,6 +13,7 @@ from distributed import Client
 from fakes import Told, ToldAlone
 from workers import Workers
 
+from sphere_theory.streams.files import InUseError, held
 from sphere_theory.streams.grid import expand
 from sphere_theory.streams.store import RunStore
 from sphere_theory.study import Plan, Result, Stage, run_study
@@ -122,3 +123,12 @@ def test_an_interruption_keeps_what_is_stored(workers: Workers, folder: Path) ->
         assert len(computed) == 2
         assert str(study.experiments[0]) in computed
         assert len(store.experiments("told")) == 2
+
+
+def test_two_studies_of_one_store_do_not_mix(workers: Workers, folder: Path) -> None:
+    with RunStore(folder / "runs") as store, held(folder / "runs" / "study.lock"):
+        staged = Staged(store, workers)
+        with pytest.raises(InUseError):
+            run_study(planned(folder), staged.stage)
+        assert not staged.events
+        assert not store.runs()
