@@ -1,4 +1,4 @@
-"""What the commands share: the application, options, the page, progress, stores that are there."""
+"""What the commands share: options, the page, progress, stores that are there."""
 
 from __future__ import annotations
 
@@ -16,13 +16,6 @@ from sphere_theory.errors import RangeError
 
 if TYPE_CHECKING:
     from sphere_theory.streams.store import RunStore
-
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    help="Checks what hyperspherical energy says about sequential model editing (SPHERE, arXiv 2510.01172).",
-)
 
 Seed = Annotated[int, typer.Option(help="Seed of everything random.", min=0)]
 Device = Annotated[str, typer.Option(help="Where to compute: cpu, cuda, cuda:1, …")]

@@ -11,14 +11,13 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from sphere_theory.cli.common import AsJson, Device, app, progress, result_page
+from sphere_theory.cli.common import AsJson, Device, progress, result_page
 from sphere_theory.errors import ModelError, RangeError
 
 if TYPE_CHECKING:
     from sphere_theory.analysis.layers import LayerRow
 
 
-@app.command()
 def energy(
     model: Annotated[
         str, typer.Argument(help="minilm, a folder, a .safetensors/.bin/.pt file, or a hub id.")

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from sphere_theory.cli.common import AsJson, Device, Seed, app, progress, result_page
+from sphere_theory.cli.common import AsJson, Device, Seed, progress, result_page
 from sphere_theory.errors import ModelError
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from sphere_theory.claims import Claim
 
 
-@app.command()
 def verify(
     quick: Annotated[bool, typer.Option("--quick", help="A quarter of the budget, layer 3 alone.")] = False,
     seed: Seed = 0,
@@ -93,7 +92,6 @@ def _print_ledger(found: dict[str, Any], written: list[Path]) -> None:
         page.print(f"wrote {path}", soft_wrap=True)
 
 
-@app.command()
 def claims(
     id: Annotated[str | None, typer.Argument(help="Show one claim whole, such as B5.")] = None,
     as_json: AsJson = False,

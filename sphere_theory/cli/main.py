@@ -4,13 +4,33 @@ from __future__ import annotations
 
 import sys
 
+import typer
 from rich.console import Console
 from rich.markup import escape
 
-# Importing a module enters its commands.
-from sphere_theory.cli import layers, ledger, streams, study  # ruff: ignore[unused-import]
-from sphere_theory.cli.common import app
+from sphere_theory.cli import layers, ledger, streams, study
 from sphere_theory.errors import SphereTheoryError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Checks what hyperspherical energy says about sequential model editing (SPHERE, arXiv 2510.01172).",
+)
+
+for _command in (
+    ledger.verify,
+    ledger.claims,
+    layers.energy,
+    streams.edit,
+    streams.sweep,
+    streams.runs,
+    study.study,
+    study.figures,
+    study.findings,
+    study.forecast,
+):
+    app.command()(_command)
 
 
 def main() -> None:

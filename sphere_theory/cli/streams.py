@@ -18,7 +18,6 @@ from sphere_theory.cli.common import (
     Seed,
     StorePath,
     Workers,
-    app,
     one_cluster,
     progress,
     result_page,
@@ -36,7 +35,6 @@ if TYPE_CHECKING:
     from sphere_theory.streams.sweep import Outcome
 
 
-@app.command()
 def edit(
     model: Annotated[
         str, typer.Argument(help="minilm, synthetic, or a folder, file or hub id with --tensor.")
@@ -215,7 +213,6 @@ def _words(record: dict[str, Any]) -> str:
     return f"{record.get('name') or record.get('source')}({rest})"
 
 
-@app.command()
 def sweep(
     grid: Annotated[Path, typer.Argument(help="TOML file, as in docs/sweeps.md.", metavar="GRID.toml")],
     scheduler: Scheduler = None,
@@ -282,7 +279,6 @@ def _print_outcomes(outcomes: list[Outcome]) -> None:
     page.print(f"{len(outcomes)} runs: {computed} computed, {stored} stored before, {failed} failed")
 
 
-@app.command()
 def runs(
     what: Annotated[str, typer.Argument(help="list, or show with the name of a run.")] = "list",
     id: Annotated[str | None, typer.Argument(help="A run's name, or its beginning.")] = None,

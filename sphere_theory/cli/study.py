@@ -16,7 +16,6 @@ from sphere_theory.cli.common import (
     Scheduler,
     StorePath,
     Workers,
-    app,
     one_cluster,
     progress,
     result_page,
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-@app.command()
 def study(
     quick: Annotated[
         bool, typer.Option("--quick", help="Shorter streams and coarser grids: minutes, not most of an hour.")
@@ -78,7 +76,6 @@ def study(
         raise typer.Exit(1)
 
 
-@app.command()
 def findings(
     store: StorePath = Path("runs"),
     out: Annotated[Path, typer.Option(help="Markdown file to write.")] = Path("docs/findings.md"),
@@ -94,7 +91,6 @@ def findings(
     result_page().print(f"wrote {out}", soft_wrap=True)
 
 
-@app.command()
 def forecast(
     run: Annotated[str, typer.Argument(help="A run's name, or its beginning.")],
     store: StorePath = Path("runs"),
@@ -158,7 +154,6 @@ def _fitted_on(others: pd.DataFrame, asked: pd.DataFrame, level: float) -> str:
     )
 
 
-@app.command()
 def figures(
     store: StorePath = Path("runs"),
     out: Annotated[Path, typer.Option(help="Folder for the figures.")] = Path("out"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -304,7 +304,8 @@ def _scatter(axes: Axes, rows: pd.DataFrame, **style: object) -> None:
             alpha=0.3,
             linewidth=0.7,
         )
-    axes.plot(rows["specificity"], rows["efficacy"], linestyle="none", **{"markersize": 5, **style})  # type: ignore[arg-type]
+    look: dict[str, Any] = {"markersize": 5, **style}
+    axes.plot(rows["specificity"], rows["efficacy"], linestyle="none", **look)
 
 
 # Least distance of two labels beside a panel, in its height.
