@@ -173,7 +173,8 @@ def _provenance(store: RunStore) -> str:
     for what, environments in store.environments().items():
         keys = ("package", "source", "torch", "threads", "processor")
         counted = Counter(
-            ", ".join(f"{key} {environment.get(key)}" for key in keys) for environment in environments
+            ", ".join(f"{key} {environment[key]}" for key in keys if key in environment)
+            for environment in environments
         )
         lines += [f"- {count} {what}: {words}" for words, count in sorted(counted.items())]
     return "\n".join(lines) + "\n"
