@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -131,3 +132,9 @@ def test_without_dask(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(ClusterError, match=r"pip install 'sphere-theory\[cluster\]'"), connected():
         raise AssertionError
+
+
+def test_workers_of_this_machine_keep_freed_memory():
+    with connected(workers=1) as client:
+        found = client.submit(os.environ.get, "MALLOC_TRIM_THRESHOLD_").result()
+    assert int(found) >= 2**28, "expected no page to be handed back between two tensors"

@@ -14,6 +14,7 @@ from sphere_theory.streams.sources import EditStream
 Row = dict[str, Any]
 
 
+@dataclass(frozen=True)
 class Experiment(ABC):
     """A dataclass of plain fields, which say all that its rows depend on.
 
@@ -30,7 +31,7 @@ class Experiment(ABC):
 
     def config(self) -> Row:
         """The fields as plain values."""
-        return asdict(self)  # type: ignore[call-overload]  # every experiment is a dataclass
+        return asdict(self)
 
     @abstractmethod
     def rows(self, folder: Path) -> list[Row]:

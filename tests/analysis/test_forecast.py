@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from made import made_run, made_study
 
@@ -142,3 +143,25 @@ def test_only_runs_of_the_same_kind_are_compared(tmp_path):
     assert set(comparable(points, asked)["run"]) == {asked, same}
     with pytest.raises(InputError, match=f"got {bare}, which has none"):
         comparable(points, bare)
+
+
+def test_the_asked_stream_measured_otherwise_is_not_compared(tmp_path):
+    with RunStore(tmp_path) as store:
+        asked = made_run(store, seed=0)
+        made_run(store, seed=1)
+        points = gather(store)
+    again = points[points["run"] == asked].assign(run="again")
+    both = pd.concat([points, again], ignore_index=True)
+    assert set(comparable(both, asked)["run"]) == set(points["run"])
+
+
+def test_energies_far_below_a_thousandth_are_told_apart(tmp_path):
+    with RunStore(tmp_path) as store:
+        for seed in range(2):
+            made_run(store, seed=seed)
+        points = gather(store)
+    first = points["run"] == points["run"].iloc[0]
+    small = points.assign(energy_level=first.map({True: 1e-5, False: 1e-4}), R_mean=1e-5)
+    found = openings(small)
+    assert np.exp(found["energy_level"]).tolist() == pytest.approx([1e-5, 1e-4])
+    assert np.exp(found["R_mean"]).tolist() == pytest.approx([1e-3, 1e-3])

@@ -67,6 +67,18 @@ def test_ctrl_c_says_how_to_go_on(folder: Path, asked: list[bool], monkeypatch: 
     assert "interrupted; the same command goes on" in ran.stderr
 
 
+def test_a_quick_study_has_a_store_of_its_own(
+    folder: Path, asked: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sphere_theory.study.run_study", lambda plan, stage: [])
+    monkeypatch.chdir(folder)
+    for arguments, store in (((), "runs"), (("--quick",), "runs-quick")):
+        ran = command("study", *arguments)
+        assert ran.returncode == 0
+        assert ran.stderr.rstrip().endswith(f"into {store}")
+        assert (folder / store / "runs.sqlite").exists()
+
+
 def test_findings_are_written(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     quick = tuple(replace(one) for one in SECTIONS[1:3])
     monkeypatch.setattr("sphere_theory.study.findings.SECTIONS", quick)
