@@ -17,13 +17,13 @@ import json
 import math
 import sqlite3
 import warnings
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic, sleep
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Row = dict[str, Any]
+T = TypeVar("T")
 
 CHECKPOINTS_KEPT = 2
 
@@ -226,8 +227,11 @@ class RunStore:
         return [RunInfo(row[0], self._read(row[1]), self._read(row[2]), *row[3:]) for row in found]
 
     def _read(self, text: str) -> Row:
+        return self._parsed(text, dict)
+
+    def _parsed(self, text: str, kind: Callable[[Any], T]) -> T:
         try:
-            return dict(json.loads(text))
+            return kind(json.loads(text))
         except (ValueError, TypeError) as error:
             message = f"cannot use {self.path}: its database was changed and now holds {text[:60]!r}"
             raise StoreError(message) from error
@@ -508,7 +512,7 @@ class RunStore:
                 "SELECT id, config, rows FROM experiments WHERE name = ? ORDER BY config", (name,)
             ).fetchall()
         return {
-            id: (self._read(config), [_numbers(row) for row in self._read(f'{{"rows": {rows}}}')["rows"]])
+            id: (self._read(config), [_numbers(row) for row in self._parsed(rows, list)])
             for id, config, rows in found
         }
 

@@ -577,3 +577,13 @@ def test_a_store_tells_what_its_numbers_were_computed_with(folder: Path) -> None
         found = store.environments()
     assert found["runs"] == [{"source": "one"}]
     assert sorted(one["source"] for one in found["experiments"]) == sorted(["two", environment()["source"]])
+
+
+def test_damaged_rows_of_an_experiment_are_told_in_a_line(folder: Path) -> None:
+    with RunStore(folder) as store:
+        store.keep_experiment("made", SIZES, [{"value": 1}])
+        with closing(sqlite3.connect(folder / "runs.sqlite")) as database:
+            database.execute("UPDATE experiments SET rows = '[{'")
+            database.commit()
+        with pytest.raises(StoreError, match="its database was changed and now holds"):
+            store.experiments("made")
