@@ -11,8 +11,8 @@ from sphere_theory.streams.grid import Task, read_grid
 
 FULL, QUICK = "full", "quick"
 
-# Modules of experiments, each with its tasks.
-_EXPERIMENTS = (interventions, spaces, neuron_maps, probed, cost)
+# Modules of experiments, each with its tasks. Probes first: where keys of a layer are recorded, others wait.
+_EXPERIMENTS = (probed, interventions, spaces, neuron_maps, cost)
 
 
 @dataclass(frozen=True)
