@@ -10,6 +10,7 @@ import numpy as np
 from sphere_theory.editing.catalog import find_editor
 from sphere_theory.editing.control import Control
 from sphere_theory.editing.sphere import Sphere
+from sphere_theory.streams.measures import Measures
 from sphere_theory.streams.store import RunStore
 
 UNIFORM = 1000.0
@@ -81,6 +82,7 @@ def made_run(
     options: dict[str, Any] | None = None,
     settings: dict[str, Any] | None = None,
     timed: bool = True,
+    candidates: int = 1000,
     **row: float,
 ) -> str:
     """One run; the name it got."""
@@ -95,6 +97,8 @@ def made_run(
         "stream": stream | {"seed": seed, "edits": planned, "facts": planned, "sha256": "0"},
         "shape": list(shape),
         "batch": batch,
+        "dtype": "float64",
+        "measures": Measures(candidates=candidates).record(),
     }
     info = store.begin(config, {"package": "0", "source": "made", "torch": "0"})
     for index in range(planned // batch):

@@ -43,7 +43,7 @@ PREDICTORS: Mapping[str, str] = {
 }
 
 # What makes runs comparable: they differ in the editor, its settings and the seed alone.
-STUDY = ("host", "batch_size", "planned")
+STUDY = ("host", "batch_size", "planned", "conditions")
 
 # What may stand around a base editor, by name: SPHERE, or a control of it.
 PROJECTED = "SPHERE"
@@ -124,8 +124,8 @@ def facts(info: RunInfo) -> dict[str, Any]:
     dict
         run, host, base (the editor that SPHERE or a control wraps, or the editor itself), settings (its
         hyperparameters, JSON), operator (one of `OPERATORS`), eta and alpha (NaN without operator), variant
-        (SPHERE's other options in words), editor (base, with "+ SPHERE" or "+ random subspace"), seed, batch,
-        planned (edits of the whole stream), status.
+        (SPHERE's other options in words), editor (base, with "+ SPHERE" or "+ random subspace"), seed,
+        batch_size, planned (edits of the whole stream), conditions (of arithmetic and retrieval), status.
     """
     config, stream = info.config, info.config["stream"]
     record = config["editor"]
@@ -145,6 +145,7 @@ def facts(info: RunInfo) -> dict[str, Any]:
         "seed": stream["seed"],
         "batch_size": config["batch"],
         "planned": stream["edits"],
+        "conditions": _conditions(config),
         "status": info.status,
     }
 
@@ -157,6 +158,13 @@ def _host(config: Mapping[str, Any]) -> str:
     spectrum = f"{stream['spectrum']} spectrum ({stream['decay']:g}), " if "spectrum" in stream else ""
     keys = " ".join([stream["source"], *prompts, "keys", *like])
     return f"{weights}{keys}, {spectrum}{stream['order']} order, {n}×{d}"
+
+
+def _conditions(config: Mapping[str, Any]) -> str:
+    """What numbers depend on beside the edits: the arithmetic, and how many rivals a value has."""
+    measures = config["measures"]
+    rivals = f"{measures['candidates']} edited and {measures['preserved_candidates']} preserved values"
+    return f"{config['dtype']}, among {rivals}"
 
 
 def _operator(record: Mapping[str, Any]) -> str:
@@ -221,7 +229,7 @@ def collapses(points: pd.DataFrame, *, level: float = LEVEL) -> pd.DataFrame:
     import pandas as pd
 
     as_real(level, "level", low=0, high=1, low_open=True)
-    keep = ["run", "host", "base", "settings", "editor", "seed", "batch_size", "planned"]
+    keep = ["run", *STUDY, "base", "settings", "editor", "seed"]
     rows = []
     for _, run in points.groupby("run", sort=False):
         collapse, by = _collapse(run, level)

@@ -67,7 +67,8 @@ def usual(study: pd.DataFrame) -> pd.DataFrame:
     """
     paper = study[(study["editor"] == study["base"]) | (study["editor"] == study["base"] + " + SPHERE")]
     counted = paper.groupby(["base", "settings"])["run"].nunique().reset_index()
-    chosen = counted.sort_values("run").groupby("base").tail(1)[["base", "settings"]]
+    # Of settings that are equally common the last by name, whatever order their runs were made in.
+    chosen = counted.sort_values(["run", "settings"]).groupby("base").tail(1)[["base", "settings"]]
     return paper.merge(chosen, on=["base", "settings"])
 
 
@@ -238,7 +239,7 @@ def step_sizes(points: pd.DataFrame, host: str) -> pd.DataFrame:
     own = _once(own.dropna(subset=["total_certified", "path_bound"]))
     own = own[(own["editor"] == own["base"]) | (own["editor"] == own["base"] + " + SPHERE")]
     found = []
-    for _, same in own.groupby("batch_size", sort=False):
+    for _, same in own.groupby(["batch_size", "conditions"], sort=False):
         # Runs of 50,000 edits beside those of 100,000.
         seeded = same[same["planned"] >= same["planned"].max() / 2]
         seeds = seeded.groupby(["base", "settings", "editor", "planned"])["seed"].transform("nunique")

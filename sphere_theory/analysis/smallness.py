@@ -134,7 +134,8 @@ def ends_by_setting(ends: pd.DataFrame) -> pd.DataFrame:
     pandas.DataFrame
         One row a setting and criterion in which some seed was ever there: columns of `SETTING`, strength,
         criterion, step (geometric mean), seeds, held (how many), edits (geometric mean: a lower bound if some
-        held), low and high (95%, Student's t of the logarithms; NaN if some held).
+        held), low and high (95%, Student's t of the logarithms; NaN if some held), at_once (no seed had a
+        point at which it held: edits are an upper bound).
     """
     import pandas as pd
 
@@ -146,9 +147,10 @@ def ends_by_setting(ends: pd.DataFrame) -> pd.DataFrame:
         middle, low, high = np.exp(mean_interval(np.log(own["edits"].to_numpy(dtype=float))))
         row |= {"step": float(np.exp(np.log(own["step"]).mean())), "seeds": len(own), "held": held}
         row |= {"edits": middle, "low": math.nan if held else low, "high": math.nan if held else high}
+        row["at_once"] = bool((own["after"] == 0).all())
         rows.append(row)
     columns = [*SETTING, "strength", "criterion", "step", "seeds", "held", "edits", "low", "high"]
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=[*columns, "at_once"])
 
 
 def step_exponents(ends: pd.DataFrame, *, samples: int = _RESAMPLES, seed: int = 0) -> pd.DataFrame:

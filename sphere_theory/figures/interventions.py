@@ -167,7 +167,7 @@ def contrasts(frame: pd.DataFrame, about: str) -> Figure:
         f"{about}. Paired by layer, means over {_seeds(found)} seeds, 95% intervals (Student's t). Against "
         "signs: HE lowered and HE raised at the same ‖D‖, ‖D C0^½‖ and ‖Dk‖ for every key; radial, norms "
         "back and rotation at the same ‖D C0^½‖ with HE exactly as it was. No mark: norms back or undo would "
-        "go beyond the layer before any edit.",
+        "go beyond the layer before any edit, rotation beyond half a turn.",
         width=150,
     )
     return figure

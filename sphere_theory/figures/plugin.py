@@ -159,7 +159,8 @@ def ablation_maps(found: pd.DataFrame, about: str) -> Figure:
     figure.suptitle("SPHERE's η and α", x=0.02, ha="left", fontsize="large")
     caption(
         figure,
-        f"{about}. Means over seeds ({int(grids['seeds'].min())} or more) at the last edit.",
+        f"{about}. Means over seeds ({int(grids['seeds'].min())} or more) at each run's "
+        "last point, which comes early where the weights were lost.",
         width=140,
     )
     return figure

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -203,13 +203,16 @@ def smallness(material: Material) -> Lines:
         found = ends_by_setting(ends)
         yield (
             f"{_about(host, points)}, by the median size of a step. A count is the first measured point at "
-            "which it no longer holds, so that it may stand for fewer edits. The first order's error is "
-            "relative to ΔHE, and large wherever ΔHE passes 0:"
+            "which it no longer holds, so that it may stand for fewer edits (≤: it held at no point). The "
+            "first order's error is relative to ΔHE, and large wherever ΔHE passes 0:"
         )
         rows = []
         for (editor, strength), own in found.groupby(["editor", "strength"], sort=False, dropna=False):
             by = own.set_index("criterion")
-            cells = [_end(by.loc[[name]]) if name in by.index else "–" for name in CRITERIA]
+            cells = [
+                ends_in_words(by.loc[[name]].to_dict("records")) if name in by.index else "–"
+                for name in CRITERIA
+            ]
             rows.append((str(editor), number(strength, "g"), number(own["step"].iloc[0], ".2e"), *cells))
         yield table(("editor", "λ", "‖ΔW_t‖/‖W‖", *CRITERIA.values()), rows)
         powers = [
@@ -221,11 +224,25 @@ def smallness(material: Material) -> Lines:
             yield f"Edits ∝ stepᵖ with p = {'; '.join(powers)}."
 
 
-def _end(rows: pd.DataFrame) -> str:
+def ends_in_words(rows: Iterable[Row]) -> str:
+    """Edit counts at which something stopped holding.
+
+    Parameters
+    ----------
+    rows
+        Of `ends_by_setting`.
+
+    Returns
+    -------
+    str
+        Such as "≤ 500" or "≥ 700 (1 of 3 held)".
+    """
     cells = []
-    for row in rows.to_dict("records"):
+    for row in rows:
         if row["held"] == row["seeds"]:
             cells.append(f"held to {row['edits']:,.0f}")
+        elif row["at_once"]:
+            cells.append(f"≤ {row['edits']:,.0f}")
         elif row["held"]:
             cells.append(f"≥ {row['edits']:,.0f} ({row['held']} of {row['seeds']} held)")
         else:
@@ -286,10 +303,14 @@ def caused(material: Material) -> Lines:
     """Interventions on the energy, and on everything but the energy."""
     frame = material.rows("interventions")
     if len(frame):
-        size = float(frame["size"].median())
-        yield f"One change of an edited layer of relative size {size:g}, first less second, paired by seed:"
-        near = frame[(frame["size"] - size).abs() == (frame["size"] - size).abs().min()]
-        yield _contrasts(differences(near, CONTRASTS, ("size",)))
+        sizes = sorted(frame["size"].unique())
+        size = sizes[(len(sizes) - 1) // 2]
+        yield (
+            f"One change of an edited layer of relative size {size:g}, first less second, paired by seed. A "
+            "contrast is missing where an arm would have to go beyond the layer before any edit, or a "
+            "rotation beyond half a turn:"
+        )
+        yield _contrasts(differences(frame[frame["size"] == size], CONTRASTS, ("size",)))
     frame = material.rows("upkeep")
     if len(frame):
         last = frame[frame["edits"] == frame.groupby(["host", "editor"])["edits"].transform("max")]
@@ -317,10 +338,10 @@ def forecasts(material: Material) -> Lines:
             f"{_about(host, points)}; {len(runs)} usable runs, {held} of them held to the end; mean factor "
             "off, and the share of collapses inside the 90% interval:"
         )
-        tables = {
-            words: scores(out_of_sample(runs, by=fold), samples=material.samples).set_index("model")
-            for fold, words in FOLDS.items()
-        }
+        tables = {}
+        for fold, words in FOLDS.items():
+            scored = scores(out_of_sample(runs, by=fold), samples=material.samples).set_index("model")
+            tables[f"{words} ({scored['runs'].iloc[0]} runs scored)"] = scored
         first = next(iter(tables.values()))
         rows = [(str(name), *(_forecast(own.loc[name]) for own in tables.values())) for name in first.index]
         yield table(("seen", *tables), rows)
@@ -348,7 +369,7 @@ def orthonormal(material: Material) -> Lines:
             rows.append((str(host), error, ratio, f"{spectrum['dimension'].iloc[0]:.0f}"))
         yield (
             f"‖cXᵀX − I‖_F/‖I‖_F with the best c, of {size:.0f} preserved keys (0: orthonormal), and the "
-            "participation ratio of C0 (intervals over sets):"
+            "participation ratio of C0 (intervals over sets of keys):"
         )
         yield table(("keys", "off by", "(Σλ)²/Σλ²", "of d"), rows)
     for host, points in material.of_hosts(selection.courses):
@@ -406,7 +427,7 @@ def variance(material: Material) -> Lines:
         own = gradient[gradient["real"] == real]
         if not len(own):
             continue
-        yield f"Share of ‖∇HE‖² in each space, {words}:"
+        yield f"Share of ‖∇HE‖² in each space, {words} (intervals over layers and seeds):"
         yield table(("space", "share", "by chance"), _shares(own))
         yield "Share of an edit's |ΔHE| that is left after P, and after shrinking it to the same norm:"
         left = edits[(edits["real"] == real) & (edits["space"] == "principal")]
@@ -445,6 +466,7 @@ def overlapping(material: Material) -> Lines:
             span(beyond, "+.3f"),
             words,
         ))
+    yield "Of n layers, synthetic ones each with its own seed (intervals over layers):"
     yield table(("layers", "threshold", "n", "‖QᵀU‖²/r", "less chance", ""), rows)
 
 

@@ -22,10 +22,10 @@ _HEAD = """\
 # Findings
 
 Written by `make findings` from a store that `sphere-theory study` filled, and not edited by hand. Intervals
-are 95%: over seeds (Student's t), or from resampling whole runs for correlations, warnings, forecasts and
-shares. A host is one layer with its keys; nothing here is about the text that a language model writes, its
-fluency or its reasoning. Efficacy, generalisation and specificity are retrieval among a stated number of
-candidate values.
+are 95%: over seeds (Student's t) unless a section says over what else, or from resampling whole runs for
+correlations, warnings, forecasts, exponents of edits and shares. A host is one layer with its keys; nothing
+here is about the text that a language model writes, its fluency or its reasoning. Efficacy, generalisation
+and specificity are retrieval of a key's value among others.
 """
 
 
@@ -163,7 +163,9 @@ def findings(store: RunStore) -> str:
         The store has no run with all measures.
     """
     material = answers.Material(store)
-    parts = [_HEAD, *(_written(section, material) for section in SECTIONS), _provenance(store)]
+    conditions = "; ".join(sorted(material.points["conditions"].unique()))
+    head = f"{_HEAD}Runs are in {conditions}.\n"
+    parts = [head, *(_written(section, material) for section in SECTIONS), _provenance(store)]
     return "\n".join(parts)
 
 

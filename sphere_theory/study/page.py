@@ -87,8 +87,6 @@ def judged(low: float, high: float, above: str, below: str, neither: str) -> str
     """
     if math.isnan(low) or math.isnan(high):
         return "–"
-    if math.isnan(low) or math.isnan(high):
-        return number(math.nan)
     if low > 0:
         return above
     return below if high < 0 else neither

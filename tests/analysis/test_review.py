@@ -135,7 +135,7 @@ def _timed(seed: int, solve: list[float], project: list[float] | None) -> pd.Dat
         "variant": "",
         "seed": seed,
     }
-    facts |= {"batch_size": 10, "planned": 30, "editor": "b + SPHERE" if project else "b"}
+    facts |= {"batch_size": 10, "planned": 30, "conditions": "", "editor": "b + SPHERE" if project else "b"}
     columns = {"seconds_solve": solve, "seconds_project": project or [np.nan] * 3, "batch": range(3)}
     return pd.DataFrame(columns).assign(**facts, eta=0.5 if project else np.nan)
 

@@ -72,7 +72,10 @@ def test_rows_are_those_with_all_columns_beside_what_the_run_was(store):
 def test_a_host_is_called_by_its_layer_and_its_keys(stream, host):
     stream = stream | {"seed": 0, "edits": 5}
     config = {"editor": {"name": "memit"}, "stream": stream, "shape": [16, 24], "batch": 5}
-    assert facts(RunInfo("a", config, {}, "", "complete", 5))["host"] == host
+    config |= {"dtype": "float64", "measures": Measures().record()}
+    found = facts(RunInfo("a", config, {}, "", "complete", 5))
+    assert found["host"] == host
+    assert found["conditions"] == "float64, among 1000 edited and 100 preserved values"
 
 
 def test_settings_that_are_not_the_papers_are_in_the_label(store):
@@ -137,7 +140,7 @@ def test_a_real_run_has_every_column(store):
 def _points(efficacy: list[float], specificity: list[float], status: str = "complete") -> pd.DataFrame:
     count = len(efficacy)
     facts = {"run": "a", "host": "h", "base": "b", "settings": "", "editor": "b", "seed": 0}
-    facts |= {"batch_size": 10, "planned": 100, "status": status}
+    facts |= {"batch_size": 10, "planned": 100, "conditions": "", "status": status}
     columns = {"edits": 10 * np.arange(1, count + 1), "efficacy": efficacy, "specificity": specificity}
     return pd.DataFrame(columns).assign(**facts)
 

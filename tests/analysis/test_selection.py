@@ -63,6 +63,7 @@ def run(
         "seed": seed,
         "batch_size": 50,
         "planned": planned,
+        "conditions": "float64, among 1000 edited and 100 preserved values",
         "status": "complete",
     } | changes
     rows = []

@@ -40,6 +40,17 @@ def test_gains_of_runs_measured_twice_have_the_same_interval(points):
     pd.testing.assert_frame_equal(gains(paired(both, host)), expected)
 
 
+@pytest.mark.parametrize("choose", [paired, grids_of])
+def test_runs_judged_among_fewer_values_do_not_stand_beside_the_others(tmp_path, points, choose):
+    with RunStore(tmp_path) as store:
+        for seed in range(3):
+            for sphere in (None, (0.5, 0.8)):
+                made_run(store, "memit", sphere=sphere, seed=seed, candidates=50)
+        both = pd.concat([points, gather(store)], ignore_index=True)
+    (host,) = both["host"].unique()
+    assert set(choose(both, host)["run"]) == set(choose(points, host)["run"])
+
+
 def test_an_editor_that_never_learned_is_no_second_one(tmp_path):
     with RunStore(tmp_path) as store:
         for seed in range(3):

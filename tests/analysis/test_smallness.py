@@ -115,8 +115,15 @@ def test_over_seeds_a_run_that_held_makes_a_lower_bound() -> None:
     taylor = found.loc["taylor"]
     assert (taylor["held"], taylor["edits"]) == (1, pytest.approx((500 * 1000 * 1000) ** (1 / 3)))
     assert math.isnan(taylor["low"])
+    assert not whole["at_once"]
     never = ends_by_setting(ends(constructed(efficacy=0)))
     assert "efficacy" not in set(never["criterion"])
+
+
+@pytest.mark.parametrize(("first", "at_once"), [((0, 0, 0), True), ((0, 0, 1), False)])
+def test_what_held_at_no_point_is_an_upper_bound(first: tuple[int, ...], at_once: bool) -> None:
+    found = ends_by_setting(ends(*(constructed(seed=seed, whole=at) for seed, at in enumerate(first))))
+    assert found.set_index("criterion").loc["whole", "at_once"] == at_once
 
 
 def _simulated(last: float, first: float = 10.0) -> pd.DataFrame:

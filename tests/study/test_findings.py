@@ -76,6 +76,11 @@ def test_a_filled_store_is_silent_on_language_models_alone(text):
     assert "None" not in text
 
 
+def test_the_head_says_how_many_rivals_a_value_has(text):
+    head = text[: text.index("\n## ")]
+    assert "Runs are in float64, among 1000 edited and 100 preserved values.\n" in head
+
+
 def test_tables_are_whole(text):
     for block in re.findall(r"(?:^\|.*\n?)+", text, flags=re.M):
         lines = block.splitlines()
@@ -208,3 +213,11 @@ def test_what_it_was_computed_with_is_counted(filled, text):
     for what, environments in (("runs", runs), ("experiments", experiments)):
         assert sum(count for count, kind in found if kind == what) == len(environments) > 0
     assert all(environment["source"] in section for environment in experiments)
+
+
+def test_what_held_at_no_point_has_an_upper_bound_and_no_interval():
+    row = {"held": 0, "seeds": 3, "edits": 500.0, "low": 500.0, "high": 500.0, "at_once": True}
+    assert answers.ends_in_words([row]) == "≤ 500"
+    assert answers.ends_in_words([row | {"at_once": False}]) == "500 [500, 500]"
+    assert answers.ends_in_words([row | {"at_once": False, "held": 3}]) == "held to 500"
+    assert answers.ends_in_words([row | {"at_once": False, "held": 1}]) == "≥ 500 (1 of 3 held)"

@@ -72,6 +72,7 @@ def _info(task: Task) -> RunInfo:
         stream |= {"spectrum": host.spectrum, "decay": host.decay}
     stream |= {"seed": host.seed, "edits": host.edits, "noise": host.noise}
     config = {"editor": task.editor.record(), "stream": stream, "shape": [N, D], "batch": task.batch}
+    config |= {"dtype": host.dtype, "measures": task.measures.record()}
     return RunInfo(run_id(config), config, {}, "", "complete", host.edits)
 
 
