@@ -25,6 +25,7 @@ from sphere_theory.errors import InputError, NonFiniteError, RangeError, ZeroRow
 from sphere_theory.gram import GramTracker
 from sphere_theory.streams.files import StoreError
 from sphere_theory.streams.measures import Gauge, Measures, Row, certify
+from sphere_theory.streams.run_files import RunFiles
 from sphere_theory.streams.sources import EditStream
 from sphere_theory.streams.store import RunStore, environment
 from sphere_theory.updates import LowRankUpdate
@@ -76,7 +77,11 @@ class Run:
     @property
     def weight(self) -> Float[Tensor, "n d"]:
         """The weights after the last edit, on the CPU, from its checkpoint; `StoreError` if that is gone."""
-        found = self.store.load_checkpoint(self.id) if self.edits else (0, {_WEIGHT: self.pretrained.cpu()})
+        found = (
+            self.store.files(self.id).load_checkpoint()
+            if self.edits
+            else (0, {_WEIGHT: self.pretrained.cpu()})
+        )
         if found is None or found[0] != math.ceil(self.edits / self.batch):
             message = f"run {self.id} in {self.store.path} has lost its last checkpoint; run it afresh"
             raise StoreError(message)
@@ -106,9 +111,9 @@ class Run:
         edits = as_count(edits, "edits", low=0, high=self.edits)
         if edits % self.batch and edits != self.edits:
             raise RangeError("edits", f"a multiple of the batch, {self.batch}", str(edits))
-        W = self.pretrained
+        W, files = self.pretrained, self.store.files(self.id)
         for index in range(math.ceil(edits / self.batch)):
-            tensors = self.store.load_update(self.id, index)
+            tensors = files.load_update(index)
             W = add_update(W, _as_update({name: tensor.to(W.device) for name, tensor in tensors.items()}))
         return W
 
@@ -236,12 +241,13 @@ def run_stream(
     stream = _fitting(stream, W0)
     config = run_config(memory, editor, stream, measures, batch=batch, keep_updates=keep_updates)
     info = store.begin(config, environment())
-    with store.locked(info.id):
+    files = store.files(info.id)
+    with files.locked():
         if not resume:
             store.forget(info.id)
             info = store.begin(config, environment())
         info = store.run(info.id)  # as it is now that nobody else works on it
-        if info.status == UNFINISHED or store.is_damaged(info.id):
+        if info.status == UNFINISHED or files.is_damaged():
             _require_same_code(info.environment, store, info.id)
             run = _Runner(
                 editor, stream, Gauge.prepare(measures, stream, memory), store, info.id, batch, report
@@ -345,10 +351,10 @@ class _Runner:
 
     def go(self, memory: LayerMemory, keep_updates: bool, checkpoint_seconds: float) -> None:
         """From the newest checkpoint, or the beginning, to the end."""
-        here = _Position(memory, GramTracker(memory.W), 0.0, 0)
-        if (found := self.store.load_checkpoint(self.id)) is not None:
+        files, here = self.store.files(self.id), _Position(memory, GramTracker(memory.W), 0.0, 0)
+        if (found := files.load_checkpoint()) is not None:
             here = here.restored(*found)
-        keeper = _Keeper(self.store, self.id, checkpoint_seconds, here.batches)
+        keeper = _Keeper(files, checkpoint_seconds, here.batches)
         while here.memory.edits < len(self.stream):
             try:
                 here = self._step(here, keep_updates)
@@ -382,7 +388,7 @@ class _Runner:
         told = dict(step.seconds)
         seconds = {"solve": solved - clock - sum(told.values()), **told, "measure": perf_counter() - solved}
         if keep_updates:
-            self.store.save_update(self.id, here.batches, _as_tensors(step.update))
+            self.store.files(self.id).save_update(here.batches, _as_tensors(step.update))
         self.store.record(self.id, here.batches, row, seconds)
         self.report(
             {"batch": here.batches} | row | {f"seconds_{name}": value for name, value in seconds.items()}
@@ -405,8 +411,8 @@ def _collapsing(*signs: type[InputError]) -> Generator[None]:
 class _Keeper:
     """Writes checkpoints so often that a kill costs little, and so rarely that they cost little."""
 
-    def __init__(self, store: RunStore, run: str, seconds: float, batches: int) -> None:
-        self.store, self.run, self.seconds, self.batches = store, run, seconds, batches
+    def __init__(self, files: RunFiles, seconds: float, batches: int) -> None:
+        self.files, self.seconds, self.batches = files, seconds, batches
         self.due = monotonic() + seconds
 
     def offer(self, here: _Position) -> None:
@@ -416,7 +422,7 @@ class _Keeper:
     def keep(self, here: _Position) -> None:
         if here.batches > self.batches:
             start = monotonic()
-            self.store.save_checkpoint(self.run, here.batches, here.tensors())
+            self.files.save_checkpoint(here.batches, here.tensors())
             # Saving takes at most a tenth of the time, however large the layer.
             self.due = monotonic() + max(self.seconds, 9 * (monotonic() - start))
             self.batches = here.batches

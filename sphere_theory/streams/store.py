@@ -16,7 +16,6 @@ import hashlib
 import json
 import math
 import sqlite3
-import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -26,29 +25,17 @@ from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
-from torch import Tensor
 
 from sphere_theory.arrays import as_choice
 from sphere_theory.errors import InputError
-from sphere_theory.streams.files import (
-    InUseError,
-    StoreError,
-    drop_partial,
-    explained,
-    held,
-    is_whole,
-    load_whole,
-    save_whole,
-    sync_folder,
-)
+from sphere_theory.streams.files import StoreError, explained
+from sphere_theory.streams.run_files import RunFiles
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Row = dict[str, Any]
 T = TypeVar("T")
-
-CHECKPOINTS_KEPT = 2
 
 # Seconds that another process's look at the database is waited for.
 _PATIENCE = 30.0
@@ -79,10 +66,6 @@ CREATE TABLE IF NOT EXISTS experiments (
     rows TEXT NOT NULL          -- JSON: a list of rows as in points
 );
 """
-
-
-class DamagedCheckpointWarning(UserWarning):
-    """A checkpoint whose content is not what its name says; the one before is used."""
 
 
 @dataclass(frozen=True)
@@ -414,12 +397,11 @@ class RunStore:
         StoreError
             It could not be dropped.
         """
-        folder = self.folder(run)
+        files = self.files(run)
         with explained(self.path):
             # In this order a kill in between leaves a run that begins afresh, not one without its first rows.
             self._database.execute("UPDATE runs SET status = 'unfinished', edits = 0 WHERE id = ?", (run,))
-            for path in (*_checkpoints(folder), *(folder / "updates").glob("*.safetensors")):
-                path.unlink()
+            files.clear()
             self._database.execute("DELETE FROM runs WHERE id = ?", (run,))
 
     def adopt(self, other: RunStore, run: str) -> None:
@@ -443,7 +425,7 @@ class RunStore:
             It could not be taken over.
         """
         info = other.run(run)
-        with self.locked(run), explained(self.path):
+        with self.files(run).locked(), explained(self.path):
             # A row that is like the other's own is what a kill on the way left, files among it.
             if any(replace(own, status=info.status, edits=info.edits) != info for own in self._named(run)):
                 self.forget(run)
@@ -457,7 +439,7 @@ class RunStore:
                     "INSERT INTO points VALUES (?, ?, ?, ?)",
                     ((run, n, _written(row), _written(seconds)) for n, row, seconds in other.rows(run)),
                 )
-            _move_files(other.folder(run), self.folder(run))
+            other.files(run).move_to(self.files(run))
             self.finish(run, info.status)
 
     def keep_experiment(
@@ -533,8 +515,8 @@ class RunStore:
                 for table in ("runs", "experiments")
             }
 
-    def folder(self, run: str) -> Path:
-        """Where a run's files are, made if missing.
+    def files(self, run: str) -> RunFiles:
+        """Where a run's checkpoints and updates are; the folder is made if missing.
 
         Parameters
         ----------
@@ -543,188 +525,18 @@ class RunStore:
 
         Returns
         -------
-        Path
-            The folder.
+        RunFiles
+            Those of the run.
 
         Raises
         ------
         StoreError
-            It cannot be made.
+            The folder cannot be made.
         """
         with explained(self.path):
             folder = self.path / run
             folder.mkdir(exist_ok=True)
-        return folder
-
-    @contextmanager
-    def locked(self, run: str) -> Generator[None]:
-        """Keep every other process off a run while the block lasts.
-
-        Parameters
-        ----------
-        run
-            Its full name.
-
-        Yields
-        ------
-        None
-            The block holds the lock; the operating system takes it back when the process dies.
-
-        Raises
-        ------
-        InUseError
-            Another process holds it.
-        """
-        path = self.folder(run) / "lock"
-        try:
-            with held(path):
-                for folder in (path.parent, path.parent / "updates"):
-                    drop_partial(folder)
-                yield
-        except InUseError as error:
-            message = f"run {run} in {self.path} is being worked on by another process ({error})"
-            raise InUseError(message) from error
-
-    def save_checkpoint(self, run: str, batch: int, tensors: Mapping[str, Tensor]) -> Path:
-        """Write what the batches after `batch` depend on, and drop all but the newest two.
-
-        Parameters
-        ----------
-        run
-            Its full name.
-        batch
-            Number of batches done.
-        tensors
-            By name.
-
-        Returns
-        -------
-        Path
-            The file.
-
-        Raises
-        ------
-        StoreError
-            It could not be written; those before are still there.
-        """
-        folder = self.folder(run)
-        path = save_whole(folder, f"checkpoint-{batch:08d}", tensors)
-        # What claims to be of a later batch was found damaged, or the run would have gone on from there.
-        kept = [found for found in _checkpoints(folder) if _batches_done(found) < batch]
-        with explained(folder):
-            for found in set(_checkpoints(folder)) - {path, *kept[: CHECKPOINTS_KEPT - 1]}:
-                found.unlink(missing_ok=True)
-        return path
-
-    def is_damaged(self, run: str) -> bool:
-        """Whether the newest checkpoint of a run is not what its name says.
-
-        Parameters
-        ----------
-        run
-            Its full name.
-
-        Returns
-        -------
-        bool
-            False if there is none.
-
-        Raises
-        ------
-        StoreError
-            It cannot be read at all.
-        """
-        return any(not is_whole(path) for path in _checkpoints(self.folder(run))[:1])
-
-    def load_checkpoint(self, run: str) -> tuple[int, dict[str, Tensor]] | None:
-        """The newest checkpoint that is whole.
-
-        Parameters
-        ----------
-        run
-            Its full name.
-
-        Returns
-        -------
-        batches, tensors
-            Number of batches done and what was saved; None if there is no checkpoint.
-
-        Raises
-        ------
-        StoreError
-            There are checkpoints and none of them is whole.
-
-        Warns
-        -----
-        DamagedCheckpointWarning
-            For each newer one that is not what its name says.
-        """
-        found = _checkpoints(self.folder(run))
-        for path in found:
-            tensors = load_whole(path)
-            if tensors is not None:
-                return _batches_done(path), tensors
-            warnings.warn(f"{path} is damaged; using the one before", DamagedCheckpointWarning, stacklevel=2)
-        if found:
-            message = (
-                f"all checkpoints of run {run} in {self.path} are damaged; delete them to begin it afresh"
-            )
-            raise StoreError(message)
-        return None
-
-    def save_update(self, run: str, batch: int, tensors: Mapping[str, Tensor]) -> Path:
-        """Keep ΔW of a batch: its factors "left" and "right", or "dense".
-
-        Parameters
-        ----------
-        run
-            Its full name.
-        batch
-            Which batch, from 0.
-        tensors
-            By name.
-
-        Returns
-        -------
-        Path
-            The file.
-
-        Raises
-        ------
-        StoreError
-            It could not be written.
-        """
-        folder = self.folder(run) / "updates"
-        with explained(self.path):
-            folder.mkdir(exist_ok=True)
-        return save_whole(folder, f"{batch:08d}", tensors)
-
-    def load_update(self, run: str, batch: int) -> dict[str, Tensor]:
-        """ΔW of a batch, as it was kept.
-
-        Parameters
-        ----------
-        run
-            Its full name.
-        batch
-            Which batch, from 0.
-
-        Returns
-        -------
-        dict
-            Tensors by name.
-
-        Raises
-        ------
-        StoreError
-            It was not kept, or is damaged.
-        """
-        for path in sorted((self.folder(run) / "updates").glob(f"{batch:08d}-*.safetensors")):
-            tensors = load_whole(path)
-            if tensors is not None:
-                return tensors
-        message = f"run {run} in {self.path} has no whole update of batch {batch}; run it with keep_updates"
-        raise StoreError(message)
+        return RunFiles(folder)
 
 
 def _written(row: Row) -> str:
@@ -745,26 +557,6 @@ def _numbers(row: Row) -> Row:
         name: special[value] if value is None or value in ("inf", "-inf") else value
         for name, value in row.items()
     }
-
-
-def _checkpoints(folder: Path) -> list[Path]:
-    """Newest first."""
-    return sorted(folder.glob("checkpoint-*.safetensors"), reverse=True)
-
-
-def _move_files(here: Path, there: Path) -> None:
-    """Move the checkpoints and updates of a run."""
-    updates = list((here / "updates").glob("*.safetensors"))
-    if updates:
-        (there / "updates").mkdir(exist_ok=True)
-    for path in (*updates, *_checkpoints(here)):
-        path.replace(there / path.relative_to(here))
-    for folder in {there, *((there / "updates",) if updates else ())}:
-        sync_folder(folder)
-
-
-def _batches_done(checkpoint: Path) -> int:
-    return int(checkpoint.name.split("-")[1])
 
 
 def environment() -> Row:

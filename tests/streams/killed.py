@@ -22,6 +22,7 @@ import torch
 from small import EDITOR, MEASURES, small_host
 
 from sphere_theory.streams import files
+from sphere_theory.streams.run_files import RunFiles
 from sphere_theory.streams.runner import run_stream
 from sphere_theory.streams.store import RunStore
 
@@ -32,12 +33,12 @@ PLACES: dict[str, tuple[Any, str, int, str]] = {
     "before-the-run": (RunStore, "begin", 1, ""),
     "before-a-row": (RunStore, "record", 7, ""),
     "in-a-transaction": (RunStore, "_transaction", 9, ""),
-    "between-row-and-checkpoint": (RunStore, "save_checkpoint", 3, ""),
+    "between-row-and-checkpoint": (RunFiles, "save_checkpoint", 3, ""),
     "checkpoint-half-written": (files, "_checksum", 3, "checkpoint-"),
     "checkpoint-not-renamed": (Path, "replace", 3, "checkpoint-"),
     "checkpoint-renamed": (files, "sync_folder", 3, "folder"),
     "older-checkpoint-not-dropped": (Path, "unlink", 2, "checkpoint-"),
-    "before-an-update": (RunStore, "save_update", 8, ""),
+    "before-an-update": (RunFiles, "save_update", 8, ""),
     "update-not-renamed": (Path, "replace", 8, "updates"),
     "before-the-end": (RunStore, "finish", 1, ""),
 }

@@ -225,7 +225,7 @@ def test_sphere_keeps_the_principal_share_small(tmp_path: Path) -> None:
 
 
 def test_the_path_bound_is_a_sum_of_certified_constants(case: Case) -> None:
-    updates = [case.store.load_update(case.run.id, batch) for batch in range(len(case.stops))]
+    updates = [case.store.files(case.run.id).load_update(batch) for batch in range(len(case.stops))]
     deltas = [u["dense"] if "dense" in u else LowRankUpdate(u["left"], u["right"]) for u in updates]
     total, expected = 0.0, []
     for W, delta in zip(case.weights, deltas, strict=False):

@@ -34,8 +34,9 @@ from sphere_theory.errors import RangeError, ShapeError
 from sphere_theory.gram import GramTracker
 from sphere_theory.streams import runner
 from sphere_theory.streams.files import StoreError
+from sphere_theory.streams.run_files import DamagedCheckpointWarning, RunFiles
 from sphere_theory.streams.runner import ResumedElsewhereWarning, Run, run_stream
-from sphere_theory.streams.store import DamagedCheckpointWarning, RunStore
+from sphere_theory.streams.store import RunStore
 
 BATCH = 6
 
@@ -180,7 +181,7 @@ def test_no_checkpoint_comes_from_a_position_half_advanced(
         "update": GramTracker,
         "every_batch": runner.Gauge,
         "certify": runner,
-        "save_checkpoint": RunStore,
+        "save_checkpoint": RunFiles,
     }
     found, calls = getattr(owners[place], place), 0
 
@@ -330,7 +331,7 @@ def test_a_damaged_checkpoint_does_not_push_out_a_whole_one(folder: Path) -> Non
         with pytest.warns(DamagedCheckpointWarning), pytest.raises(KeyboardInterrupt):
             run_small(store, edits=96, report=interrupted_report(3))
         assert len(checkpoints(store)) == 2
-        assert not store.is_damaged(store.runs()[0].id)
+        assert not store.files(store.runs()[0].id).is_damaged()
 
 
 def test_a_run_whose_last_checkpoint_is_gone_says_so(folder: Path) -> None:

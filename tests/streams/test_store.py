@@ -389,14 +389,14 @@ def test_a_configuration_that_was_tampered_with(folder: Path, config: str, said:
 def test_a_run_is_locked_against_another_store(folder: Path) -> None:
     with RunStore(folder) as store, RunStore(folder) as other:
         run = store.begin(CONFIG, ENVIRONMENT).id
-        with store.locked(run):
+        with store.files(run).locked():
             taken = pytest.raises(StoreError, match=rf"by another process \(process {os.getpid()}\)")
-            with taken, other.locked(run):
+            with taken, other.files(run).locked():
                 raise AssertionError
             second = other.begin(CONFIG | {"seed": 1}, ENVIRONMENT).id
-            with other.locked(second):
+            with other.files(second).locked():
                 pass
-        with other.locked(run):
+        with other.files(run).locked():
             pass
 
 
@@ -469,7 +469,7 @@ def test_what_a_store_had_of_an_unfinished_run_is_replaced(folder: Path) -> None
         run = run_small(scratch)
         store.begin(scratch.run(run.id).config, ENVIRONMENT)
         store.record(run.id, 0, {"edits": 6}, {})
-        store.save_checkpoint(run.id, 99, {"weight": torch.zeros(1)})
+        store.files(run.id).save_checkpoint(99, {"weight": torch.zeros(1)})
         store.adopt(scratch, run.id)
         assert torch.equal(replace(run, store=store).weight, run_small(store).weight)
         assert rows_of(store, run.id) == rows_of(scratch, run.id)
@@ -478,7 +478,7 @@ def test_what_a_store_had_of_an_unfinished_run_is_replaced(folder: Path) -> None
 def test_a_run_that_is_worked_on_is_not_replaced(folder: Path) -> None:
     with RunStore(folder / "scratch") as scratch, RunStore(folder / "store") as store:
         run = run_small(scratch)
-        with store.locked(run.id), pytest.raises(InUseError, match="by another process"):
+        with store.files(run.id).locked(), pytest.raises(InUseError, match="by another process"):
             store.adopt(scratch, run.id)
         assert store.runs() == []
 

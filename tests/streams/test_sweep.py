@@ -242,7 +242,7 @@ def test_a_run_that_another_process_works_on_is_waited_for(
     with one_thread():
         (run,) = sweep._names([task], place)
         with RunStore(place.scratch(run), journal="delete") as other, ThreadPoolExecutor(1) as pool:
-            with other.locked(run):
+            with other.files(run).locked():
                 waiting = pool.submit(sweep._run_to_its_end, task, run, place)
                 sleep(0.3)
                 assert not waiting.done()
