@@ -25,6 +25,7 @@ from notebook_store import SAMPLES, chosen, show, spread
 
 from sphere_theory.analysis.selection import audited, step_sizes
 from sphere_theory.analysis.smallness import CRITERIA, ends_by_setting, ends_of_smallness, step_exponents
+from sphere_theory.study.answers import ends_in_words
 
 show("stress")
 
@@ -49,20 +50,14 @@ for host, points in chosen(audited):
 show("stress-steps")
 
 # %% [markdown]
-# The first measured edit count at which each no longer holds, 95% intervals over seeds (none where all seeds
-# agree on a point; the first point may stand for fewer edits); ≥ where some seeds held to the end of their
-# stream; – where no seed was ever there. Steps are ‖ΔW_t‖/‖W‖.
-
+# The first measured edit count at which each no longer holds, 95% intervals over seeds. "≤": it held at no
+# point, so that it may have ended sooner; "≥": some seeds held to the end of their stream; "–": no seed was
+# ever there. Steps are ‖ΔW_t‖/‖W‖.
 # %%
 for host, points in chosen(step_sizes):
     ends = ends_by_setting(ends_of_smallness(points)).sort_values(["base", "editor", "strength"])
     setting = ends["editor"] + ", λ = " + ends["strength"].map("{:g}".format)
-    counts = [
-        f"≥ {row['edits']:,.0f} ({row['held']} of {row['seeds']})"
-        if row["held"]
-        else spread(row, "edits", form=",.0f")
-        for _, row in ends.iterrows()
-    ]
+    counts = [ends_in_words([row]) for row in ends.to_dict("records")]
     table = ends.assign(setting=setting, count=counts, criterion=ends["criterion"].map(CRITERIA))
     table["step"] = table["step"].map("{:.1e}".format)
     print(host)
