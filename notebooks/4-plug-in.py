@@ -51,10 +51,9 @@ show("seeds")
 show("projection-cost")
 
 # %%
-with store() as found:
-    batches = timings(found)
 for host, points in chosen(paired):
-    costs = projection_costs(batches[batches["run"].isin(points["run"])])
+    with store() as found:
+        costs = projection_costs(timings(found, set(points["run"])))
     print(f"\n{host}: time of the projection over that of the solve, 95% intervals over seeds")
     for _, row in costs[costs["ratio"] == "projection"].iterrows():
         print(f"    {row['base']:10} {spread(row, 'mean', form='.1%')}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sphere_theory.analysis.gains import gains
@@ -143,13 +143,15 @@ def _defined(points: pd.DataFrame, counts: Sequence[Any]) -> Iterator[pd.DataFra
             continue
 
 
-def timings(store: RunStore) -> pd.DataFrame:
-    """Where the time of every batch of every run went.
+def timings(store: RunStore, runs: Collection[str]) -> pd.DataFrame:
+    """Where the time of every batch of some runs went.
 
     Parameters
     ----------
     store
         Of the runs.
+    runs
+        Their full names.
 
     Returns
     -------
@@ -160,18 +162,20 @@ def timings(store: RunStore) -> pd.DataFrame:
     Raises
     ------
     InputError
-        The store has no batch with its times.
+        The store has no batch of them with its times.
     """
     import pandas as pd
 
     parts = []
     for info in store.runs():
+        if info.id not in runs:
+            continue
         rows = store.frame(info.id)
         times = [column for column in rows if str(column).startswith("seconds_")]
         if "seconds_solve" in times:
             parts.append(rows[["batch", *times]].assign(**facts(info)))
     if not parts:
-        raise InputError("store", "runs with the time of each batch", f"none in {store.path}")
+        raise InputError("store", "runs with the time of each batch", f"none of {len(runs)} in {store.path}")
     found = pd.concat(parts, ignore_index=True)
     return found if "seconds_project" in found else found.assign(seconds_project=float("nan"))
 

@@ -308,9 +308,8 @@ def _sizes(study: Study) -> Figure:
 
 
 def _projection_cost(study: Study) -> Figure:
-    batches = timings(study.store)
-    own = batches[batches["run"].isin(study.points["run"])]
-    return review.cost(projection_costs(own), study.about)
+    batches = timings(study.store, set(study.points["run"]))
+    return review.cost(projection_costs(batches), study.about)
 
 
 def _turning(study: Study) -> Figure:

@@ -381,10 +381,8 @@ def orthonormal(material: Material) -> Lines:
 
 def projection_time(material: Material) -> Lines:
     """The cost of the projection against that of the edit."""
-    batches = timings(material.store)
     for host, points in material.of_hosts(selection.paired):
-        own = batches[batches["run"].isin(points["run"])]
-        found = projection_costs(own)
+        found = projection_costs(timings(material.store, set(points["run"])))
         found = found[found["ratio"] == "projection"]
         cells = [f"{row['base']} {_spanned(row, 'mean', '.1%')}" for row in found.to_dict("records")]
         yield f"{_about(host, points)}, ΔW ↦ ΔW·P over the solve of the same batch: {'; '.join(cells)}."

@@ -106,7 +106,10 @@ def test_gains_along_are_the_gains_at_every_count(points):
 
 def test_a_real_store_has_the_turn_and_the_times(real):
     with RunStore(real) as store:
-        points, batches = gather(store), timings(store)
+        points = gather(store)
+        batches = timings(store, set(points["run"]))
+        (first, *_) = points["run"]
+        assert set(timings(store, {first})["run"]) == {first}
     found = courses(points, TURNING)
     assert set(found["column"]) == set(TURNING)
     assert found["mean"].notna().all()
@@ -121,9 +124,12 @@ def test_a_real_store_has_the_turn_and_the_times(real):
 
 def test_a_store_without_times_is_refused(tmp_path):
     with RunStore(tmp_path) as store:
-        made_run(store, timed=False)
-        with pytest.raises(InputError, match="store: expected runs with the time of each batch, got none in"):
-            timings(store)
+        run = made_run(store, timed=False)
+        other = made_run(store, seed=1)
+        said = "store: expected runs with the time of each batch, got none of 1 in"
+        with pytest.raises(InputError, match=said):
+            timings(store, {run})
+        assert set(timings(store, {run, other})["run"]) == {other}
 
 
 def _timed(seed: int, solve: list[float], project: list[float] | None) -> pd.DataFrame:
