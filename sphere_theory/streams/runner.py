@@ -353,6 +353,9 @@ class _Runner:
         """From the newest checkpoint, or the beginning, to the end."""
         files, here = self.store.files(self.id), _Position(memory, GramTracker(memory.W), 0.0, 0)
         if (found := files.load_checkpoint()) is not None:
+            if _RUNNING not in found[1]:  # weights of the end: that it ended was all that was left to say
+                self.store.finish(self.id, COMPLETE)
+                return
             here = here.restored(*found)
         keeper = _Keeper(files, checkpoint_seconds, here.batches)
         while here.memory.edits < len(self.stream):
@@ -363,8 +366,10 @@ class _Runner:
                 keeper.keep(here)
                 self.store.finish(self.id, f"collapsed at edit {here.memory.edits}: {collapse}")
                 return
-            keeper.offer(here)
-        keeper.keep(here)
+            if here.memory.edits < len(self.stream):
+                keeper.offer(here)
+        # No batch comes after it: the weights are all that anybody will ask for.
+        files.save_checkpoint(here.batches, {_WEIGHT: here.memory.W})
         self.store.finish(self.id, COMPLETE)
 
     def _step(self, here: _Position, keep_updates: bool) -> _Position:
