@@ -144,7 +144,7 @@ def minilm_keys(
     """
     wanted = _as_layers(layers)
     texts = _as_sentences(sentences)
-    minilm = _Minilm.load(as_device(device))
+    minilm = _Minilm.load(as_device(device), wanted)
     ids = minilm.encoded(texts)
     parts: dict[int, list[Tensor]] = {layer: [] for layer in wanted}
     for batch in minilm.passes(ids, wanted, progress):
@@ -188,14 +188,14 @@ def minilm_subject_keys(
     ModelError, IntegrityError
         As for `minilm_keys`.
     """
-    (wanted,) = _as_layers([layer])
+    wanted = _as_layers([layer])
     texts = _as_sentences(_texts_of(prompts), "prompts")
-    minilm = _Minilm.load(as_device(device))
+    minilm = _Minilm.load(as_device(device), wanted)
     ids, places = minilm.encoded(texts), minilm.last_tokens(prompts)
     parts = []
-    for batch in minilm.passes(ids, (wanted,), progress):
+    for batch in minilm.passes(ids, wanted, progress):
         here = places[batch.start : batch.stop].to(batch.kept.device)
-        parts.append(batch.inputs[wanted][torch.arange(len(here), device=here.device), here])
+        parts.append(batch.inputs[layer][torch.arange(len(here), device=here.device), here])
     return torch.cat(parts).T.contiguous()
 
 
@@ -231,12 +231,12 @@ def minilm_second_moment(
     RangeError, ModelError, IntegrityError
         As for `minilm_keys`.
     """
-    (wanted,) = _as_layers([layer])
+    wanted = _as_layers([layer])
     texts = _as_sentences(sentences)
-    minilm = _Minilm.load(as_device(device))
+    minilm = _Minilm.load(as_device(device), wanted)
     total, samples = torch.zeros(()), 0
-    for batch in minilm.passes(minilm.encoded(texts), (wanted,), progress):
-        keys = batch.inputs[wanted][batch.kept]
+    for batch in minilm.passes(minilm.encoded(texts), wanted, progress):
+        keys = batch.inputs[layer][batch.kept]
         total = gram_matrix(keys.T) + total
         samples += len(keys)
     return total / samples, samples
@@ -276,8 +276,12 @@ class _Minilm:
     device: torch.device
 
     @classmethod
-    def load(cls, device: torch.device) -> _Minilm:
-        return cls(*_minilm(minilm_folder(), device), device)
+    def load(cls, device: torch.device, layers: Sequence[int]) -> _Minilm:
+        tokenizer, model = _minilm(minilm_folder(), device)
+        # Layers above those that are watched would be computed for nobody.
+        encoder: Any = model.get_submodule("encoder")
+        encoder.layer = encoder.layer[: max(layers) + 1]
+        return cls(tokenizer, model, device)
 
     @property
     def added(self) -> Tensor:

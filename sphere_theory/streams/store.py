@@ -4,8 +4,8 @@
     STORE/keys/                           recorded keys
     STORE/scratch/RUN/                    a store of its own for a run of a sweep, until it has ended
     STORE/RUN/lock                        held by the process that works on the run
-    STORE/RUN/checkpoint-BATCH-SUM.safetensors      the newest two, the last of a complete run with its weights
-                                                    alone; SUM is of the content's own SHA-256
+    STORE/RUN/checkpoint-BATCH-SUM.safetensors      the newest two, the last of a complete run with the
+                                                    weights alone; SUM is of the content's own SHA-256
     STORE/RUN/updates/BATCH-SUM.safetensors         ΔW of each batch, where the run keeps them
 
 A file appears under its name only when it is whole and on the disk.
