@@ -265,7 +265,7 @@ def _measures(value: object, key: str) -> Measures:
         raise RangeError(key, "a table [measures]", repr(value))
     _known_keys(value, tuple(field.name for field in fields(Measures)), key)
     with _within(key):
-        for name in ("audits", "certificate"):
+        for name in ("early", "audits", "certificate"):
             _yes(value.get(name, True), name)
         return Measures(**value)
 

@@ -40,6 +40,9 @@ class Measures:
     ----------
     every
         Batches between two rows with all columns. Default 10; the last batch has them too.
+    early
+        Whether rows 1, 2, 5, 10, 20, 50, … before the first of those have them as well: what ends early in a
+        long stream would be seen too late. Default False.
     candidates
         Values among which an edited key's nearest is sought. Default 1,000, or all if there are fewer.
     preserved_candidates
@@ -60,6 +63,7 @@ class Measures:
     """
 
     every: int = 10
+    early: bool = False
     candidates: int = 1000
     preserved_candidates: int = 100
     eta: float = 0.5
@@ -187,7 +191,12 @@ class Gauge:
 
     def due(self, batch: int, last: bool) -> bool:
         """Whether a batch's row has all columns."""
-        return last or (batch + 1) % self.measures.every == 0
+        count, measures = batch + 1, self.measures
+        return (
+            last
+            or count % measures.every == 0
+            or (measures.early and _is_round(count) and count < measures.every)
+        )
 
     @full_precision()
     def every_batch(self, before: LayerMemory, after: LayerMemory, tracker: GramTracker) -> Row:
@@ -385,3 +394,8 @@ def _singular(W: Float[Tensor, "n d"]) -> tuple[Tensor, Tensor, Tensor]:
 def _singular_values(W: Float[Tensor, "n d"]) -> Float[Tensor, " q"]:
     rows = W.double() if len(W) <= W.shape[1] else W.double().T
     return torch.linalg.eigvalsh(gram_matrix(rows)).flip(0).clamp_min(0).sqrt()
+
+
+def _is_round(count: int) -> bool:
+    """Whether a count is 1, 2 or 5 times a power of ten."""
+    return str(count).rstrip("0") in {"1", "2", "5"}

@@ -255,6 +255,7 @@ BAD: dict[str, tuple[dict[str, Any], type[InputError], str]] = {
         f"measures: expected one of the keys {MEASURES} (nearest: 'every'), got 'evry'",
     ),
     "every": ({"measures": {"every": 0}}, RangeError, "measures: every: expected an integer ≥ 1, got 0"),
+    "early": ({"measures": {"early": 1}}, RangeError, "measures: early: expected true or false, got 1"),
     "audits": ({"measures": {"audits": 1}}, RangeError, "measures: audits: expected true or false, got 1"),
 }
 

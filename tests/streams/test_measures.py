@@ -15,7 +15,7 @@ import pytest
 import torch
 from naive import check_refused
 from scipy.linalg import subspace_angles
-from small import MEASURES, small_host
+from small import EDITOR, MEASURES, small_host
 
 from sphere_theory import LowRankUpdate, audit_bound, bound_constant, energy, uniform_energy
 from sphere_theory.bound import KINDS
@@ -367,3 +367,17 @@ def test_wrong_use(name: str) -> None:
 
 def test_measures_as_a_record() -> None:
     assert Measures(**ALL.record()) == ALL
+
+
+@pytest.mark.parametrize(
+    ("early", "expected"), [(False, [25, 50, 60]), (True, [1, 2, 5, 10, 20, 25, 50, 60])]
+)
+def test_early_rows_are_full_up_to_the_first_that_is_anyway(
+    early: bool, expected: list[int], tmp_path: Path
+) -> None:
+    memory, stream = small_host(60)
+    measures = Measures(every=25, early=early, audits=False, certificate=False)
+    with RunStore(tmp_path) as store:
+        run = run_stream(memory, EDITOR, stream, measures, store, batch=1)
+        full = run.frame().dropna(subset=["efficacy"])
+    assert full["edits"].tolist() == expected
