@@ -50,7 +50,7 @@ def energy_by_layer(rows: Records) -> Figure:
     figure, axes = canvas()
     axes.axhline(1, color="0.6", linewidth=1)
     ends: list[tuple[float, str, str]] = []
-    for colour, role in zip(COLOURS, ROLES.values(), strict=True):
+    for colour, role in zip(COLOURS, ROLES.values(), strict=False):
         mine = sorted(
             (_layer(row["tensor"]), row["uniformity"]) for row in rows if _role(row["tensor"]) == role
         )
@@ -291,7 +291,9 @@ def _number(value: float) -> str:
         return "∞"
     if value < 1e-20:
         return "0"
-    return f"{value:.2g}" if 0.01 <= value < 1000 else f"{value:.0e}".replace("e+0", "e").replace("e-0", "e-")
+    if 100 <= value < 1000:
+        return f"{value:.0f}"
+    return f"{value:.2g}" if 0.01 <= value < 100 else f"{value:.0e}".replace("e+0", "e").replace("e-0", "e-")
 
 
 # What each panel of counterexamples says above the picture; the exact values stand below it.

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import sphere_theory
 from sphere_theory.analysis import selection
@@ -214,15 +214,26 @@ def experiment_frame(store: RunStore, name: str) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row a row, its task's fields beside it (its own columns win), and experiment, the task's name.
+        One row a row, its task's fields beside it (its own columns win), and experiment, the task's name;
+        real layers first, then by what was done and by seed.
     """
     import pandas as pd
 
     rows = []
-    for id, (config, found) in store.experiments(name).items():
+    for id, (config, found) in sorted(store.experiments(name).items(), key=_place):
         fields = {key: tuple(value) if isinstance(value, list) else value for key, value in config.items()}
         rows += [{"experiment": id} | fields | row for row in found]
     return pd.DataFrame(rows)
+
+
+# What tells experiments of a kind apart to a reader.
+_TOLD_BY = ("model", "spectrum", "editor", "layer", "seed")
+
+
+def _place(kept: tuple[str, tuple[dict[str, Any], list[dict[str, Any]]]]) -> tuple[str, ...]:
+    """An order of experiments that does not depend on their names: "minilm" stands before "synthetic"."""
+    id, (config, _) = kept
+    return (*(str(config.get(field, "")) for field in _TOLD_BY), id)
 
 
 def provenance(store: RunStore, points: pd.DataFrame) -> dict[str, str]:

@@ -375,7 +375,7 @@ def _case_key(figure: Figure, cases: list[tuple[str, str]]) -> None:
         Line2D([], [], color=COLOURS[k % len(COLOURS)], marker="osD^vP"[k % 6], label=_title(case))
         for k, case in enumerate(cases)
     ]
-    figure.legend(handles=handles, loc="outside right upper", frameon=False, fontsize="small")
+    figure.legend(handles=handles, loc="outside upper right", ncols=2, frameon=False, fontsize="small")
 
 
 def _line_key(figure: Figure) -> None:

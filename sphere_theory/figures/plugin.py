@@ -171,7 +171,7 @@ _CROWDED = 0.06
 
 
 def _short(value: float) -> str:
-    return f"{value:.2f}" if value >= 0.095 else f"{value:.3f}"
+    return f"{value:.2f}" if value >= 0.095 else f"{value:.2g}"
 
 
 def _heat_map(axes: Axes, table: pd.DataFrame, colours: str, top: float) -> None:
@@ -189,7 +189,7 @@ def _heat_map(axes: Axes, table: pd.DataFrame, colours: str, top: float) -> None
 
 # How the controls are marked on the front; variants of SPHERE are triangles in the colours that are left.
 CONTROL_MARKS = dict(zip(CONTROLS, (("s", COLOURS[4]), ("D", COLOURS[3]), ("v", COLOURS[5])), strict=True))
-VARIANT_COLOURS = (COLOURS[2], "black")
+VARIANT_COLOURS = (COLOURS[2], COLOURS[6])
 
 
 def front(found: pd.DataFrame, about: str, shares: pd.DataFrame | None = None) -> Figure:

@@ -97,6 +97,19 @@ def test_a_rows_own_columns_win_and_fields_are_tuples_again(tmp_path):
     assert frame["experiment"].nunique() == 1
 
 
+def test_experiments_stand_by_what_they_were_not_by_their_names(tmp_path):
+    tasks = [
+        {"model": model, "editor": editor, "seed": seed}
+        for model in ("minilm", "synthetic")
+        for editor in ("alphaedit", "memit-seq")
+        for seed in (0, 1, 2)
+    ]
+    with RunStore(tmp_path) as store:
+        for place, task in enumerate(tasks):
+            store.keep_experiment("a", task, [{"place": place}])
+        assert experiment_frame(store, "a")["place"].tolist() == list(range(len(tasks)))
+
+
 def test_what_is_missing_says_what_it_needs(tmp_path, monkeypatch):
     monkeypatch.setattr(from_store, "FIGURES", {})
     known = {"cost": ExperimentFigure("cost", lambda frame: None)}
