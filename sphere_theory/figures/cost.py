@@ -113,11 +113,37 @@ def _fixed(own: pd.DataFrame) -> str:
     return " or ".join(dict.fromkeys(own["fixed"])) if len(own) else "no series"
 
 
-def _label(operation: str, decay: float) -> str:
+def operation_words(operation: str, decay: float) -> str:
+    """How an operation is called.
+
+    Parameters
+    ----------
+    operation
+        As in the rows of `Cost`.
+    decay
+        Of the spectrum of its weights; 0: Gaussian ones.
+
+    Returns
+    -------
+    str
+        Such as "randomised, decay 1".
+    """
     return _NAMES[operation] + (f", decay {decay:g}" if decay else "")
 
 
-def _kinds(points: pd.DataFrame) -> list[tuple[str, float]]:
+def operations_of(points: pd.DataFrame) -> list[tuple[str, float]]:
+    """Operations with the decay of their weights' spectrum, in the order in which they are told of.
+
+    Parameters
+    ----------
+    points
+        With columns operation and decay.
+
+    Returns
+    -------
+    list of tuple
+        Each pair once.
+    """
     pairs = points[["operation", "decay"]].drop_duplicates()
     order = list(_NAMES)
     found = [(str(operation), float(decay)) for operation, decay in pairs.itertuples(index=False)]
@@ -136,9 +162,9 @@ def _growth_panel(
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
     axes.spines[["top", "right"]].set_visible(False)
-    for operation, decay in _kinds(points):
+    for operation, decay in operations_of(points):
         own = points[(points["operation"] == operation) & (points["decay"] == decay)].sort_values("value")
-        text, colour = _label(operation, decay), _colour(operation, decay)
+        text, colour = operation_words(operation, decay), _colour(operation, decay)
         if found is not None:
             text += _exponent(found, axis, operation, decay)
         axes.plot(own["value"], own[quantity] / unit, marker="o", markersize=4, color=colour, label=text)
@@ -287,7 +313,7 @@ def cost_extrapolated(rows: pd.DataFrame) -> Figure:
 def _held_out(beyond: pd.DataFrame) -> str:
     once = beyond.drop_duplicates(["operation", "decay"])
     return "; ".join(
-        f"{_label(str(operation), float(decay))} {time:.2f} (memory {memory:.2f})"
+        f"{operation_words(str(operation), float(decay))} {time:.2f} (memory {memory:.2f})"
         for operation, decay, time, memory in once[
             ["operation", "decay", "held_out", "held_out_peak"]
         ].itertuples(index=False)
@@ -301,8 +327,8 @@ def _extrapolated_panel(axes: Axes, along: pd.DataFrame, beyond: pd.DataFrame, q
     axes.set_ylabel(label)
     axes.spines[["top", "right"]].set_visible(False)
     ends = []
-    for operation, decay in _kinds(beyond):
-        colour, text = _colour(operation, decay), _label(operation, decay)
+    for operation, decay in operations_of(beyond):
+        colour, text = _colour(operation, decay), operation_words(operation, decay)
         seen, ahead = (
             table[(table["operation"] == operation) & (table["decay"] == decay)].sort_values("n")
             for table in (along, beyond)

@@ -22,10 +22,11 @@ from sphere_theory.analysis.resampling import SAMPLES, mean_interval
 from sphere_theory.analysis.review import TURNING, courses, projection_costs, refreshed, timings
 from sphere_theory.analysis.runs import METRICS, PREDICTORS, PROJECTED, gather
 from sphere_theory.analysis.smallness import CRITERIA, ends_by_setting, ends_of_smallness, step_exponents
+from sphere_theory.analysis.spaces import SPACES
 from sphere_theory.analysis.upkeep import CONTRASTS as UPKEEP_CONTRASTS
 from sphere_theory.analysis.warning import SIGNALS, alarms, approaches, verdicts
 from sphere_theory.bound import KINDS
-from sphere_theory.figures.cost import in_units
+from sphere_theory.figures.cost import in_units, operation_words, operations_of
 from sphere_theory.figures.from_store import experiment_frame
 from sphere_theory.study.page import judged, number, span, table
 
@@ -145,7 +146,7 @@ def _gained(found: pd.DataFrame) -> str:
     keys = [key for key in ("base", "settings", "eta", "alpha") if key in found]
     for (base, *_), own in found.groupby(keys, sort=False):
         by = own.set_index("metric")
-        rows.append((str(base), *(_spanned(by.loc[name], "gain", "+.2f") for name in METRICS)))
+        rows.append((str(base), *(_spanned(by.loc[name], "gain", "+.3f") for name in METRICS)))
     return table(("editor", *METRICS), rows)
 
 
@@ -286,7 +287,7 @@ def sensitive(material: Material) -> Lines:
             [
                 (
                     row["base"],
-                    row["kind"],
+                    f"{PROJECTED}, {row['kind']}" if "=" in row["kind"] else row["kind"],
                     *(
                         str(row[name])
                         for name in ("settings", "beyond", "sure", "dominated", "undecided", "off the curve")
@@ -369,7 +370,7 @@ def orthonormal(material: Material) -> Lines:
             rows.append((str(host), error, ratio, f"{spectrum['dimension'].iloc[0]:.0f}"))
         yield (
             f"‖cXᵀX − I‖_F/‖I‖_F with the best c, of {size:.0f} preserved keys (0: orthonormal), and the "
-            "participation ratio of C0 (intervals over sets of keys):"
+            "participation ratio of C0 (intervals over sets of keys; orthonormal keys are of several bases):"
         )
         yield table(("keys", "off by", "(Σλ)²/Σλ²", "of d"), rows)
     for host, points in material.of_hosts(selection.courses):
@@ -436,7 +437,7 @@ def _shares(gradient: pd.DataFrame) -> Cells:
     each = gradient.groupby(["space", "layer", "seed"], sort=False)[["share", "rank", "directions"]].mean()
     for space, rows in each.groupby(level="space", sort=False):
         chance = number((rows["rank"] / rows["directions"]).mean())
-        yield str(space), span(mean_interval(rows["share"].to_numpy())), chance
+        yield SPACES[str(space)], span(mean_interval(rows["share"].to_numpy())), chance
 
 
 def _left(edits: pd.DataFrame) -> Cells:
@@ -476,11 +477,12 @@ def costs(material: Material) -> Lines:
     found = predictions(frame, samples=material.samples)
     yield (
         "Extrapolated from sizes measured on the machine that filled the store (intervals: of the fit alone; "
-        "held out: what a model without the largest size predicts for it, over what was measured there):"
+        "held out: what a model without the largest size predicts for it, over what was measured there; a "
+        "decay is that of a spectrum 1/k^decay):"
     )
     yield table(
         ("operation", "shape", "time", "extra memory", "× the largest measured", "held out"),
-        [_extrapolated(row) for row in found.to_dict("records")],
+        [_extrapolated(row) for row in _by_operation(found)],
     )
     powers = exponents(frame, samples=material.samples)
     powers = powers[powers["axis"] == "shape"]
@@ -492,25 +494,31 @@ def costs(material: Material) -> Lines:
         ("operation", "measured", "counted"),
         [
             (
-                f"{row['operation']}" + (f", spectrum 1/k^{row['decay']:g}" if row["decay"] else ""),
+                operation_words(row["operation"], row["decay"]),
                 _spanned(row, "exponent"),
                 number(row["counted"]),
             )
-            for row in powers.to_dict("records")
+            for row in _by_operation(powers)
         ],
     )
     along = material.rows("cost-stream")
     if len(along):
         cells = [
-            f"{row['operation']} {_spanned(row, 'ratio')}" for row in constancy(along).to_dict("records")
+            f"{operation_words(row['operation'], row['decay'])} {_spanned(row, 'ratio')}"
+            for row in _by_operation(constancy(along).assign(decay=0.0))
         ]
         yield f"Time of a step in the last third of a stream over the middle third: {'; '.join(cells)}."
+
+
+def _by_operation(rows: pd.DataFrame) -> list[Row]:
+    order = operations_of(rows)
+    return sorted(rows.to_dict("records"), key=lambda row: order.index((row["operation"], row["decay"])))
 
 
 def _extrapolated(row: Row) -> tuple[str, ...]:
     seconds, low, high = (in_units(row[f"seconds{end}"], "seconds") for end in ("", "_low", "_high"))
     return (
-        row["operation"] + (f", spectrum 1/k^{row['decay']:g}" if row["decay"] else ""),
+        operation_words(row["operation"], row["decay"]),
         f"{row['shape']} ({row['n']}×{row['d']})",
         f"{seconds} [{low}, {high}]",
         in_units(row["peak_bytes"], "peak_bytes"),

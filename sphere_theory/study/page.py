@@ -25,9 +25,9 @@ def number(value: float, form: str = ".2f") -> str:
         return "–"
     if math.isinf(value):
         return "∞" if value > 0 else "−∞"
-    # What rounds to 0 has no sign.
     shown = format(value, form)
-    return (shown if any(digit in shown for digit in "123456789") else format(0.0, form)).replace("-", "−")
+    # What rounds to 0 has no sign.
+    return shown.replace("-", "−") if any(digit in shown for digit in "123456789") else shown.lstrip("+-")
 
 
 def span(found: Iterable[float], form: str = ".2f") -> str:

@@ -46,7 +46,7 @@ def test_growth_draws_the_medians_of_every_series(rows, quantity):
         assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
         own = series(points, axis)
         own = own[own["operation"].isin(list(operations))]
-        kinds = cost._kinds(own)
+        kinds = cost.operations_of(own)
         assert len(axes.lines) == len(kinds) == (4 if operations is DECOMPOSITIONS or axis == "batch" else 5)
         for line, (operation, decay) in zip(axes.lines, kinds, strict=True):
             one = own[(own["operation"] == operation) & (own["decay"] == decay)]
@@ -76,7 +76,7 @@ def test_extrapolated_points_are_hollow_dashed_and_labelled(rows):
         low, high, _, unit = cost.QUANTITIES[quantity]
         hollow = [line for line in axes.lines if str(line.get_label()).endswith(", extrapolated")]
         own = found[found["operation"].isin(list((BATCHWISE, DECOMPOSITIONS)[panel % 2]))]
-        kinds = cost._kinds(own)
+        kinds = cost.operations_of(own)
         assert len(hollow) == len(kinds)
         bars = [c for c in axes.collections if len(c.get_segments()) == len(SHAPES)]
         for line, bar, (operation, decay) in zip(hollow, bars, kinds, strict=True):

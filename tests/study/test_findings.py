@@ -108,7 +108,7 @@ def test_gains_are_those_of_the_store(filled, text):
     assert len(rows[1:]) == found["base"].nunique() == 3
     for base, *cells in rows[1:]:
         own = found[found["base"] == base].set_index("metric")
-        assert cells == [span(own.loc[m, ["gain", "low", "high"]], "+.2f") for m in METRICS]
+        assert cells == [span(own.loc[m, ["gain", "low", "high"]], "+.3f") for m in METRICS]
 
 
 def test_audits_are_counted(filled, text):

@@ -18,7 +18,7 @@ from sphere_theory.study.page import judged, number, span, table
         (1234.4, ",.0f", "1,234"),
         (2.5e-7, ".1e", "2.5e−07"),
         (-0.0004, ".2f", "0.00"),
-        (-0.0004, "+.2f", "+0.00"),
+        (-0.0004, "+.2f", "0.00"),
         (math.nan, ".2f", "–"),
         (math.inf, ".2f", "∞"),
         (-math.inf, ".2f", "−∞"),
@@ -30,7 +30,7 @@ def test_a_number(value, form, text):
 
 def test_an_interval_stands_beside_its_number():
     assert span((0.5, 0.25, math.inf), ".1f") == "0.5 [0.2, ∞]"
-    assert span(iter((-1.0, -2.0, 0.5)), "+.0f") == "−1 [−2, +0]"
+    assert span(iter((-1.0, -2.0, 0.5)), "+.0f") == "−1 [−2, 0]"
 
 
 @pytest.mark.parametrize("ends", [(math.nan, 1.0), (0.0, math.nan), (math.nan, math.nan)])
