@@ -204,9 +204,15 @@ class RunStore:
 
     def runs(self) -> list[RunInfo]:
         """All runs, oldest first."""
+        return self._begun_with("")
+
+    def _begun_with(self, name: str) -> list[RunInfo]:
+        """Runs whose name begins so: no other is read, since a reader of all asks for each of them."""
         with explained(self.path):
             found = self._database.execute(
-                "SELECT id, config, environment, created, status, edits FROM runs ORDER BY created, id"
+                "SELECT id, config, environment, created, status, edits FROM runs "
+                "WHERE substr(id, 1, length(?1)) = ?1 ORDER BY created, id",
+                (name,),
             ).fetchall()
         return [RunInfo(row[0], self._read(row[1]), self._read(row[2]), *row[3:]) for row in found]
 
@@ -221,7 +227,7 @@ class RunStore:
             raise StoreError(message) from error
 
     def _named(self, run: str) -> list[RunInfo]:
-        return [info for info in self.runs() if info.id == run]
+        return [info for info in self._begun_with(run) if info.id == run]
 
     def run(self, id: str) -> RunInfo:
         """One run.
@@ -241,7 +247,7 @@ class RunStore:
         InputError
             No run, or more than one, of that name.
         """
-        found = [info for info in self.runs() if info.id.startswith(id)]
+        found = self._begun_with(id)
         if len(found) != 1 or not id:
             known = ", ".join(info.id for info in found or self.runs())
             none = f"a run, of which {self.path} has none"

@@ -386,6 +386,18 @@ def test_a_configuration_that_was_tampered_with(folder: Path, config: str, said:
         assert run_small(store).status == "complete"
 
 
+def test_a_run_is_read_without_the_others(folder: Path) -> None:
+    """A reader of all runs asks for each of them: to read all each time would take the square of their number."""
+    with RunStore(folder) as store:
+        run = run_small(store)
+        other = store.begin(CONFIG, ENVIRONMENT).id
+        edited(folder, f"UPDATE runs SET config = 'not JSON' WHERE id = '{other}'")
+        assert store.run(run.id).status == "complete"
+        assert len(store.frame(run.id)) == 8
+        with pytest.raises(StoreError, match="its database was changed"):
+            store.runs()
+
+
 def test_a_run_is_locked_against_another_store(folder: Path) -> None:
     with RunStore(folder) as store, RunStore(folder) as other:
         run = store.begin(CONFIG, ENVIRONMENT).id
