@@ -387,7 +387,7 @@ def test_a_configuration_that_was_tampered_with(folder: Path, config: str, said:
 
 
 def test_a_run_is_read_without_the_others(folder: Path) -> None:
-    """A reader of all runs asks for each of them: to read all each time would take the square of their number."""
+    """A reader of all asks for each of them: to read all each time would take the square of their number."""
     with RunStore(folder) as store:
         run = run_small(store)
         other = store.begin(CONFIG, ENVIRONMENT).id
