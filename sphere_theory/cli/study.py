@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 
 def study(
     quick: Annotated[
-        bool, typer.Option("--quick", help="Shorter streams and coarser grids: minutes, not most of an hour.")
+        bool,
+        typer.Option(
+            "--quick", help="Shorter streams and coarser grids: minutes, not three quarters of an hour."
+        ),
     ] = False,
     store: Annotated[
         Path | None, typer.Option(help="Folder of the runs; without it runs, or runs-quick with --quick.")

@@ -201,7 +201,7 @@ def smallness(material: Material) -> Lines:
     """Where the small-perturbation assumption stops holding."""
     for host, points in material.of_hosts(selection.step_sizes):
         ends = ends_of_smallness(points)
-        found = ends_by_setting(ends)
+        found = ends_by_setting(ends).sort_values(["base", "editor", "strength"])
         yield (
             f"{_about(host, points)}, by the median size of a step. A count is the first measured point at "
             "which it no longer holds, so that it may stand for fewer edits (≤: it held at no point). The "
