@@ -163,7 +163,7 @@ KEYS = (
     "model, editors, eta, alpha, controls, plain, policy, compensate, seeds, layers, tensors, orders, shape, "
     "source, data, spectrum, decay, edits, noise, batch, dtype, device, keep_updates, threads, measures"
 )
-MEASURES = "every, candidates, preserved_candidates, eta, audits, certificate, seed"
+MEASURES = "every, early, candidates, preserved_candidates, eta, audits, certificate, seed"
 
 BAD: dict[str, tuple[dict[str, Any], type[InputError], str]] = {
     "key": (
