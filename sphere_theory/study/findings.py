@@ -73,7 +73,8 @@ SECTIONS = (
         "Does |ΔV| ≥ (ΔHE/K)² hold?",
         "the paper, Theorem 1",
         answers.bounded,
-        "What is proved, corrected and refuted stands in the ledger (`sphere-theory claims`).",
+        "Streams that were run without audits. What is proved, corrected and refuted stands in the ledger "
+        "(`sphere-theory claims`).",
     ),
     Section(
         "Does the bound outlast the small-perturbation assumption?",
