@@ -135,8 +135,26 @@ def as_neurons(W: Array, argument: str = "W", *, at_least: int = 1) -> Neurons:
 
 def _row_norms(rows: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
     # Widening block by block is ten times faster than torch's own mixed-dtype reduction.
-    blocks = rows.split(max(1, CHUNK // rows.shape[1]))
-    return torch.cat([torch.linalg.vector_norm(block.double(), dim=1) for block in blocks])
+    norms = rows.new_empty(len(rows), dtype=torch.float64)
+    for _, some, block in _widened(rows, [slice(0, len(rows))]):
+        torch.linalg.vector_norm(block, dim=1, out=norms[some])
+    return norms
+
+
+def _widened(
+    rows: Float[Tensor, "n d"], runs: list[slice]
+) -> Iterator[tuple[slice, slice, Float[Tensor, "k d"]]]:
+    """Runs of rows in float64: a run, a few rows of it, and these, gone when the next ones come."""
+    step = max(1, CHUNK // rows.shape[1])
+    parts = [(run, some) for run in runs for some in _runs(run.start, run.stop, step)]
+    if rows.dtype == torch.float64:
+        yield from ((run, some, rows[some]) for run, some in parts)
+        return
+    # One buffer for all: an allocator does not always find what was freed for the next request of the same
+    # size, and new blocks would add up to all of W in float64.
+    buffer = rows.new_empty((min(step, len(rows)), rows.shape[1]), dtype=torch.float64)
+    for run, some in parts:
+        yield run, some, buffer[: some.stop - some.start].copy_(rows[some])
 
 
 def _balance(rows: Tensor, argument: str) -> tuple[Tensor, Tensor]:
@@ -256,7 +274,7 @@ def _products(neurons: Neurons, runs: list[slice]) -> GramBlock:
     signs = torch.randint(2, (longest, _SIGNS), generator=torch.Generator().manual_seed(0)) * 2 - 1
     signs = torch.cat([signs[: run.stop - run.start] for run in runs])
     weights = signs.to(neurons.norms) / neurons.norms[:, None]
-    sums = {run.start: _weighted_sums(neurons.rows[run], weights[run]) for run in runs}
+    sums = _weighted_sums(neurons.rows, weights, runs)
 
     def multiply(rows: slice, cols: slice) -> Tensor:
         if (rows.stop - rows.start) * (cols.stop - cols.start) < _MANY:
@@ -271,13 +289,15 @@ def _products(neurons: Neurons, runs: list[slice]) -> GramBlock:
     return multiply
 
 
-def _weighted_sums(rows: Float[Tensor, "b d"], weights: Float[Tensor, "b k"]) -> Float[Tensor, "k d"]:
-    """Sums of rows in float64, widened a few at a time: that is several times faster than all at once."""
-    step = max(1, CHUNK // rows.shape[1])
-    total = weights.new_zeros(weights.shape[1], rows.shape[1])
-    for some, block in zip(weights.split(step), rows.split(step), strict=True):
-        total.addmm_(some.T, block.double())
-    return total
+def _weighted_sums(
+    rows: Float[Tensor, "n d"], weights: Float[Tensor, "n k"], runs: list[slice]
+) -> dict[int, Float[Tensor, "k d"]]:
+    """Sums of each run's rows in float64, by where it starts."""
+    # Widened a few rows at a time: that is several times faster than all at once.
+    totals = {run.start: weights.new_zeros(weights.shape[1], rows.shape[1]) for run in runs}
+    for run, some, block in _widened(rows, runs):
+        totals[run.start].addmm_(weights[some].T, block)
+    return totals
 
 
 def _tile(neurons: Neurons, rows: slice, cols: slice, s: float, product: Float[Tensor, "a b"]) -> Tile:

@@ -170,7 +170,8 @@ def _randomized_terms(size: Size) -> Terms:
 
 
 def _energy_bytes(size: Size) -> float:
-    return 8 * size.n
+    # Sixteen sums of d entries for every run of 512 neurons, and as many signs a neuron.
+    return 8 * 16 * size.d * math.ceil(size.n / 512) + 8 * 16 * size.n
 
 
 def _update_bytes(size: Size) -> float:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sphere_theory.analysis.gains import gains
 from sphere_theory.analysis.resampling import mean_interval
-from sphere_theory.analysis.runs import METRICS, PROJECTED, STUDY, facts
+from sphere_theory.analysis.runs import METRICS, PROJECTED, STUDY, facts, in_order
 from sphere_theory.editing.alphaedit import AlphaEdit
 from sphere_theory.errors import InputError
 
@@ -167,7 +167,7 @@ def timings(store: RunStore, runs: Collection[str]) -> pd.DataFrame:
     import pandas as pd
 
     parts = []
-    for info in store.runs():
+    for info in in_order(store):
         if info.id not in runs:
             continue
         rows = store.frame(info.id)

@@ -70,8 +70,7 @@ def gather(store: RunStore) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Runs in the order of the editors' catalog, without SPHERE first, then with it, then with its controls,
-        by seed. Columns of `facts`, of `Measures`, and the predictors: energy_level = |ΔHE| and
+        Runs as in `in_order`. Columns of `facts`, of `Measures`, and the predictors: energy_level = |ΔHE| and
         energy_step = its change over the newest batch, both over the uniform expectation;
         rank_left = max(0, 1 − k/d) for k facts in force, the share of input directions that no edited key
         needs yet.
@@ -83,15 +82,30 @@ def gather(store: RunStore) -> pd.DataFrame:
     """
     import pandas as pd
 
-    parts = [_points(store, info) for info in sorted(store.runs(), key=_place)]
+    parts = [_points(store, info) for info in in_order(store)]
     parts = [part for part in parts if len(part)]
     if not parts:
         raise InputError("store", "runs with all measures", f"none in {store.path}")
     return pd.concat(parts, ignore_index=True)
 
 
+def in_order(store: RunStore) -> list[RunInfo]:
+    """All runs of a store, in an order that does not depend on when they were made.
+
+    Parameters
+    ----------
+    store
+        Where the runs are.
+
+    Returns
+    -------
+    list of RunInfo
+        By the editors' catalog, without SPHERE first, then with it, then with its controls, then by seed.
+    """
+    return sorted(store.runs(), key=_place)
+
+
 def _place(info: RunInfo) -> tuple[int, int, int, str]:
-    """An order that does not depend on when runs were made."""
     known = facts(info)
     around = OPERATORS.index(known["operator"])
     return list(EDITORS).index(known["base"]), around, known["seed"], info.id

@@ -406,7 +406,7 @@ def _of_probe(frame: pd.DataFrame, shown: Sequence[tuple[str, str, str | None]])
 
 
 def _with_about(draw: Callable[[pd.DataFrame, str], Figure], frame: pd.DataFrame) -> Figure:
-    hosts = ", ".join(frame["host"].unique()) if "host" in frame else ""
+    hosts = "; ".join(frame["host"].unique()) if "host" in frame else ""
     seeds = frame["seed"].nunique()
     return draw(frame, f"{hosts}. {seeds} seeds each")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import asdict, fields
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -108,6 +109,14 @@ def test_the_meter_sees_what_is_allocated():
     if math.isnan(grown):
         pytest.skip("needs /proc/self/clear_refs and glibc")
     assert held.numel() * 8 <= grown + RESOLUTION < held.numel() * 8 + 8 * RESOLUTION
+
+
+def test_the_energy_holds_no_copy_of_the_weights():
+    n, d = 2048, 7168
+    grown = [row["peak_bytes"] for row in Cost("energy", n, d).rows(Path())]
+    if math.isnan(grown[0]):
+        pytest.skip("needs /proc/self/clear_refs and glibc")
+    assert min(grown) < 4 * n * d
 
 
 def test_widths_double_until_they_hold_the_rank():

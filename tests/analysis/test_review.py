@@ -122,6 +122,15 @@ def test_a_real_store_has_the_turn_and_the_times(real):
     assert (costs.groupby("ratio")["seeds"].unique().explode() == 2).all()
 
 
+def test_times_come_in_the_order_of_the_points(tmp_path):
+    with RunStore(tmp_path) as store:
+        runs = {
+            made_run(store, name, seed=seed) for name, seed in [("alphaedit", 0), ("memit", 1), ("memit", 0)]
+        }
+        found = timings(store, runs)[["base", "seed"]].drop_duplicates().to_numpy().tolist()
+    assert found == [["memit", 0], ["memit", 1], ["alphaedit", 0]]
+
+
 def test_a_store_without_times_is_refused(tmp_path):
     with RunStore(tmp_path) as store:
         run = made_run(store, timed=False)
