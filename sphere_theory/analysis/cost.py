@@ -427,7 +427,8 @@ def _points(operation: str, quick: bool) -> Iterator[tuple[int, int, int]]:
     if operation == "covariance":
         columns, along = [256, 512, 1024, 2048], [128, 256, 384, 512]
     elif operation in ("energy", "energy update"):
-        rows, along = [*rows, 2048], [*along, 2048]
+        # Below LLaMA3's own shape, 4096 × 14336, products do not run at the rate that larger ones have.
+        rows, along = [*rows, 2048], [*along, 2048, 4096]
     yield from ((n // part, 1024 // part, batch) for n in rows)
     yield from ((512 // part, d // part, batch) for d in columns)
     yield from ((n // part, int(ASPECT * n) // part, batch) for n in along)

@@ -25,8 +25,9 @@ SHAPES = {"70B": (8192, 28672), "405B": (16384, 53248)}
 # Of a series, the points with the largest values show the power; smaller ones the cost of a call.
 _TAIL = 3
 
-# An operation's points whose time is at least this share of its longest are fitted, and at least four.
-_LARGE, _FEWEST = 1 / 50, 4
+# An operation's points whose time is at least this share of its longest are fitted, at least five of them:
+# fewer than four say nothing of a point that is held out.
+_LARGE, _FITTED, _FEWEST = 1 / 50, 5, 4
 
 # Growth of memory that is told from the noise of small allocations.
 RESOLUTION = 2**20
@@ -191,7 +192,7 @@ def predictions(
 
     Time is a·flops + b·other with a, b ≥ 0 (see `Terms`), memory a + b·held, both by least squares of
     relative errors. Fitted are points of at least 1/50 of the operation's longest time, and at least the
-    four longest. Ranks are extrapolated by a power of n through those along the axis "shape". Intervals:
+    five longest. Ranks are extrapolated by a power of n through those along the axis "shape". Intervals:
     points drawn with replacement, and a repetition of each; they do not know what happens beyond the
     measured sizes, as when a matrix no longer fits into a cache or into memory.
 
@@ -252,7 +253,7 @@ def _work(point: Mapping[str, Any]) -> float:
 def _largest(points: pd.DataFrame) -> pd.DataFrame:
     ordered = points.sort_values("seconds", ascending=False)
     enough = int((ordered["seconds"] >= _LARGE * ordered["seconds"].iloc[0]).sum())
-    return ordered.head(max(enough, _FEWEST))
+    return ordered.head(max(enough, _FITTED))
 
 
 def _extrapolated_rank(points: pd.DataFrame, n: int) -> int:

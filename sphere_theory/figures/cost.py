@@ -187,7 +187,8 @@ def _exponent(found: pd.DataFrame, axis: str, operation: str, decay: float) -> s
     own = found[(found["axis"] == axis) & (found["operation"] == operation) & (found["decay"] == decay)].iloc[
         0
     ]
-    return f": {own['exponent']:.2f} [{own['low']:.2f}, {own['high']:.2f}] ({own['counted']:.2f})"
+    said = f": {own['exponent']:.2f} [{own['low']:.2f}, {own['high']:.2f}] ({own['counted']:.2f})"
+    return said.replace("-", "−")
 
 
 def cost_along_stream(rows: pd.DataFrame) -> Figure:

@@ -52,7 +52,7 @@ def gain_rows(found: Sequence[pd.DataFrame], about: str) -> Figure:
         axes.set_xlabel("gain (share of facts)")
         axes.spines[["top", "right", "left"]].set_visible(False)
         axes.tick_params(axis="y", length=0)
-    reach = 1.2 * max(abs(limit) for axes in grid for limit in axes.get_xlim())
+    reach = 1.35 * max(abs(limit) for axes in grid for limit in axes.get_xlim())
     for axes in grid:
         axes.set_xlim(-reach, reach)
     counts = ", ".join(f"{int(table['edits'].iloc[0]):,}" for table in found)

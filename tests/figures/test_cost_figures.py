@@ -63,7 +63,8 @@ def test_growth_writes_exponents_beside_the_names(rows):
         (label,) = [text for text in labels if text.startswith("memit-seq")]
         own = found[(found["axis"] == axis) & (found["operation"] == "memit-seq")].iloc[0]
         low, high = own["low"], own["high"]
-        assert label.endswith(f": {own['exponent']:.2f} [{low:.2f}, {high:.2f}] ({own['counted']:.2f})")
+        said = f": {own['exponent']:.2f} [{low:.2f}, {high:.2f}] ({own['counted']:.2f})"
+        assert label.split(" step")[1] == said.replace("-", "−")
     memory = cost.cost_growth(rows, "peak_bytes").axes[0].get_legend().get_texts()
     assert [text.get_text() for text in memory][:2] == ["energy, afresh", "energy, kept current"]
 
