@@ -136,7 +136,7 @@ def _plain_ticks(axis: Axis, limits: tuple[float, float]) -> None:
     from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
     decades = np.log10(limits[1] / limits[0])
-    subs = (1, 2, 5) if decades < 1.3 else (1, 3) if decades < 2.5 else (1,)
+    subs = (1, 2, 5) if decades < 1.3 else (1, 3) if decades < 2 else (1,)
     axis.set_major_locator(LogLocator(subs=subs))
     axis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     axis.set_minor_formatter(NullFormatter())

@@ -112,6 +112,7 @@ def _seeds(axes: Axes, runs: pd.DataFrame, column: str, name: str, colour: str) 
 def _dress(axes: Axes, column: str) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.set_xlim(0, None)
+    axes.ticklabel_format(axis="y", useOffset=False)  # 1.001 is read at once, 0.001 with a +1 above is not
     if column in _SHARES:
         axes.set_ylim(-0.03, 1.03)
     reference = {"energy_uniform": 1.0, "energy_change": 0.0, "generalisation": None}.get(column, LEVEL)
