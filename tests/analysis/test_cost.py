@@ -141,16 +141,24 @@ def test_tasks_are_plain_and_run_alone(quick):
     assert {(task.operation, task.seed) for task in streams} == set(itertools.product(STREAMED, range(3)))
 
 
+def _sized(task: Cost) -> Size:
+    rank = 0 if task.operation in BATCHWISE and task.operation != "projection" else max(1, task.n // 4)
+    return Size(task.n, task.d, task.batch, rank)
+
+
+def _operations(task: Cost) -> float:
+    return COUNTS[task.operation].terms(_sized(task)).operations
+
+
 def _made(task: Cost, repeat: int = 0, factor: float = 1.0) -> dict:
     """A row whose time and memory are exactly those of a model."""
-    rank = 0 if task.operation in BATCHWISE and task.operation != "projection" else max(1, task.n // 4)
-    size = Size(task.n, task.d, task.batch, rank)
+    size = _sized(task)
     terms = COUNTS[task.operation].terms(size)
     return {
         "repeat": repeat,
         "seconds": factor * (FLOP_PRICE * terms.flops + OTHER_PRICE * terms.other),
         "peak_bytes": 4 * RESOLUTION + BYTE_PRICE * COUNTS[task.operation].held(size),
-        "rank": rank,
+        "rank": size.rank,
         "threads": 1,
         "processor": "made",
     }
@@ -189,6 +197,11 @@ def test_a_power_has_its_exponent():
 
 def test_models_find_the_prices_that_made_the_times():
     found = predictions(made_rows(), samples=20)
+    most: dict[tuple[str, float], float] = {}
+    for task in tasks(False):
+        if isinstance(task, Cost):
+            kind = task.operation, task.decay
+            most[kind] = max(most.get(kind, 0.0), _operations(task))
     assert set(found["shape"]) == set(SHAPES)
     for row in found.to_dict("records"):
         task = Cost(row["operation"], *SHAPES[row["shape"]], decay=row["decay"])
@@ -198,7 +211,8 @@ def test_models_find_the_prices_that_made_the_times():
         assert row["peak_bytes"] == pytest.approx(made["peak_bytes"], rel=1e-4)
         assert row["held_out"] == pytest.approx(1, rel=1e-4)
         assert row["held_out_peak"] == pytest.approx(1, rel=1e-4)
-        assert row["times_larger"] > 3
+        assert row["times_larger"] == pytest.approx(_operations(task) / most[row["operation"], row["decay"]])
+        assert row["times_larger"] > 1
 
 
 def test_a_model_that_does_not_fit_says_so():
