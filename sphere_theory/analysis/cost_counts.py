@@ -170,7 +170,7 @@ def _randomized_terms(size: Size) -> Terms:
 
 
 def _energy_bytes(size: Size) -> float:
-    # Sixteen sums of d entries for every run of 512 neurons, and as many signs a neuron.
+    # As `neurons` holds them on CPU: sixteen sums of d entries a run of 512 neurons, sixteen signs a neuron.
     return 8 * 16 * size.d * math.ceil(size.n / 512) + 8 * 16 * size.n
 
 

@@ -71,15 +71,17 @@ def step_size_map(ends: pd.DataFrame, exponents: pd.DataFrame, about: str) -> Fi
     )
     figure.suptitle("Where small perturbations end", x=0.02, ha="left", fontsize="large")
     first = int(ends["edits"].min())
-    power = "Grey: edits ∝ step^p over all runs, where those that ended after their first point say which p; "
-    power += "intervals from resampling runs."
+    power = (
+        " Grey: edits ∝ step^p over all runs, where those that ended after their first point say which p; "
+        "intervals from resampling runs."
+    )
     caption(
         figure,
         f"{about}. Marks: runs, filled with SPHERE; triangles: runs in which it held to the end. Lines: "
         "geometric means over seeds, dashed with SPHERE, with 95% intervals (Student's t of the logarithms) "
         "where no run held. Counts are the first measured ones at which it does not hold: a mark at "
         f"{first:,} edits may stand for fewer. The first order is judged relative to ΔHE, and is off where "
-        f"ΔHE comes close to 0. {power if powers['exponent'].notna().any() else ''}",
+        f"ΔHE comes close to 0.{power if powers['exponent'].notna().any() else ''}",
         width=150,
     )
     return figure

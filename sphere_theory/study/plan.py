@@ -40,7 +40,7 @@ def plan(*, quick: bool = False) -> Plan:
     Parameters
     ----------
     quick
-        Shorter streams, coarser grids, fewer hosts: a sixth of the time.
+        Shorter streams, coarser grids, fewer hosts: a seventh of the time.
 
     Returns
     -------

@@ -107,6 +107,18 @@ def test_the_power_is_drawn_and_said(figure, ends):
     assert said.replace("-", "−") in [text.get_text() for text in axes.texts]
 
 
+def _said(figure):
+    return figure.get_supxlabel().replace("\n", " ")
+
+
+def test_the_caption_tells_of_a_power_only_where_one_is_drawn(figure, ends):
+    assert "Grey: edits ∝ step^p" in _said(figure)
+    undrawn = step_exponents(ends, samples=20).assign(exponent=math.nan)
+    without = step_size_map(ends, undrawn, "about")
+    assert "Grey" not in _said(without)
+    assert "comes close to 0." in _said(without)
+
+
 def test_a_store_with_several_strengths_draws_it(tmp_path):
     with RunStore(tmp_path) as store:
         for seed in range(3):

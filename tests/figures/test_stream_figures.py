@@ -48,6 +48,17 @@ def _lines(axes, name):
     return [line for line in axes.lines if line.get_label() == name]
 
 
+def test_an_energy_close_to_uniform_is_written_out(study):
+    _, points = study
+    figure = streams.curves(points.assign(energy_uniform=1 + 1e-4 * points["seed"]))
+    figure.canvas.draw()
+    axes = figure.axes[3 * list(streams.ROWS).index("energy_uniform")]
+    labels = [label.get_text() for label in axes.get_yticklabels() if label.get_text()]
+    assert labels
+    assert all(label.startswith(("0.999", "1.000")) for label in labels)
+    assert not axes.yaxis.get_offset_text().get_text()
+
+
 def test_curves_have_a_line_a_seed_and_their_mean(study):
     _, points = study
     figure = streams.curves(points)
