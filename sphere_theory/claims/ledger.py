@@ -51,16 +51,19 @@ class Evidence:
     Attributes
     ----------
     kind
-        "symbolic", "property" or "measurement".
+        "symbolic", "kernel", "property" or "measurement".
     name
         What is run.
     run
         Runs it.
+    mutants
+        Names of the wrong versions that this evidence kills: what it would tell from the claim.
     """
 
     kind: str
     name: str
     run: Callable[[Context], Finding]
+    mutants: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,8 @@ class Claim:
         The statement that is true instead, where the verdict is "refuted" or asks for more.
     see
         Claims whose proofs and counterexamples bear on this one.
+    plain
+        The verdict in one sentence of plain words.
     """
 
     id: str
@@ -98,6 +103,7 @@ class Claim:
     evidence: tuple[Evidence, ...]
     corrected: str = ""
     see: tuple[str, ...] = ()
+    plain: str = ""
 
 
 @dataclass(frozen=True)
