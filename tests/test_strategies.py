@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.errors import FailedHealthCheck
 
 from sphere_theory import energy, principal_space, strategies
-from sphere_theory.errors import InputError, NonFiniteError, RangeError, ZeroRowError
+from sphere_theory.errors import InputError, NonFiniteError, RangeError, ShapeError, ZeroRowError
 
 KINDS = [(dtype, library) for dtype in ("float64", "float32") for library in ("numpy", "torch")]
 MODELS = {"numpy": np.zeros(1), "torch": torch.zeros(1)}
@@ -271,6 +271,79 @@ def test_directions_that_do_not_exist_are_discarded(case: str) -> None:
     assert len(some(strategies.edits(W, directions=("random", direction)))) == 10
 
 
+# --- motions of single neurons -------------------------------------------------------------------
+
+
+def pair_angle(W: np.ndarray, i: int, j: int) -> float:
+    first, second = naive.directions(naive.exact(W))[[i, j]]
+    apart, together = naive.norms(np.stack([first - second, first + second]))
+    return float(2 * naive.MP.atan2(apart, together))
+
+
+@every_kind
+@pytest.mark.parametrize("length", strategies.LENGTHS)
+@pytest.mark.parametrize("share", [0.3, 1e-2, 0.499, -0.2])
+def test_turns_bring_two_neurons_closer(share: float, length: str, dtype: str, library: str) -> None:
+    W = gaussian(5, 4, dtype, library)
+    stored, rounding = naive.plain(W), 30 * ROUNDING[dtype]
+    for delta in some(strategies.turns(W, share=share, lengths=(length,))):
+        naive.check_kind(delta, W, dtype)
+        step = naive.plain(delta)
+        i, j = np.flatnonzero(np.abs(step).max(axis=1))  # two, or this does not unpack
+        before, after = (pair_angle(weights, i, j) for weights in (stored, stored + step))
+        naive.check_close(after, before * (1 - 2 * share), rounding)
+        turned = naive.turns(stored, stored + step - stored)[[i, j]]
+        naive.check_close(turned, abs(share) * before, rounding)
+        growth = {"kept": 1.0, "longer": 1 / np.cos(turned), "shorter": np.cos(turned)}[length]
+        naive.check_close(naive.norms(stored + step)[[i, j]], growth * naive.norms(stored)[[i, j]], rounding)
+
+
+@pytest.mark.parametrize("angle", [1e-6, math.pi - 1e-6])
+def test_a_close_or_opposite_pair_turns_by_its_share_too(angle: float) -> None:
+    near = strategies.neuron_matrices(structures=("near-coincident",), n=2, d=3, angle=angle, decades=8)
+    for W in some(near, 5):
+        for delta in some(strategies.turns(W, share=0.25), 5):
+            naive.check_close(pair_angle(W + delta, 0, 1), angle / 2, 1e-9)
+
+
+def test_a_tiny_turn_keeps_its_digits() -> None:
+    W = np.array([[3.0, 0.0], [0.0, 2.0]])
+    for delta in some(strategies.turns(W, share=1e-12)):
+        naive.check_close([delta[0, 1] / 3, delta[1, 0] / 2], 1e-12 * math.pi / 2, 1e-14)
+
+
+def test_neurons_on_one_line_span_no_plane() -> None:
+    with pytest.raises(FailedHealthCheck):
+        some(strategies.turns(np.array([[1.0, 2.0], [-3.0, -6.0]])))
+
+
+@every_kind
+@pytest.mark.parametrize("remains", [1.0, 1e-3, 10.0])
+def test_reversals_pass_through_the_origin(remains: float, dtype: str, library: str) -> None:
+    W, sent = gaussian(4, 3, dtype, library), set()
+    for delta in some(strategies.reversals(W, remains=remains), 40):
+        naive.check_kind(delta, W, dtype)
+        after = naive.plain(W) + naive.plain(delta)
+        reversed_ = np.flatnonzero(np.abs(naive.plain(delta)).max(axis=1))
+        assert len(reversed_) >= 1
+        unit = float(np.abs(naive.plain(W)).max())
+        naive.check_close(after[reversed_], -remains * naive.plain(W)[reversed_], 20 * ROUNDING[dtype], unit)
+        sent.add(len(reversed_))
+    assert sent >= {1, 2, 3}
+
+
+def test_decades_scale_every_structure() -> None:
+    shapes = {"n": 8, "d": 8, "decades": 8}
+    for structure in strategies.STRUCTURES:
+        if structure == "extreme-scale":  # has its own
+            continue
+        examples = some(strategies.neuron_matrices(structures=(structure,), **shapes), 10)
+        spreads = [np.ptp(np.log10(naive.norms(W))) for W in examples]
+        assert 8 < max(spreads) < 18, structure
+        for W in examples:
+            CHECKS[structure](naive.directions(W), "float64")
+
+
 # --- spectra -------------------------------------------------------------------------------------
 
 
@@ -498,6 +571,7 @@ def test_strategies_that_share_a_seed_share_no_numbers() -> None:
     numbers = [
         W,
         the_simplest(strategies.edits(W)),
+        the_simplest(strategies.turns(W)),
         the_simplest(strategies.inputs(2, m=2)),
         the_simplest(strategies.projectors(2, r=2)).space.basis,
         the_simplest(strategies.batches(2, 2, b=2)).keys,
@@ -683,6 +757,41 @@ BAD: dict[str, tuple[Callable[[], object], type[InputError], str]] = {
         lambda: strategies.projectors(3, r=4),
         RangeError,
         "r: expected an integer ≥ 1 and ≤ 3, got 4",
+    ),
+    "decades below one": (
+        lambda: strategies.neuron_matrices(decades=-1),
+        RangeError,
+        "decades: expected an integer ≥ 0 and ≤ 100, got -1",
+    ),
+    "more decades than the dtype has": (
+        lambda: strategies.neuron_matrices(decades=16, dtype="float32"),
+        RangeError,
+        "decades: expected an integer ≥ 0 and ≤ 15, got 16",
+    ),
+    "neurons that meet": (
+        lambda: strategies.turns(np.eye(2), share=0.5),
+        RangeError,
+        "share: expected a number in [-0.5, 0.5], got 0.5",
+    ),
+    "a turn of no known length": (
+        lambda: strategies.turns(np.eye(2), lengths=("halved",)),
+        RangeError,
+        "lengths: expected one of 'kept', 'longer', 'shorter', got 'halved'",
+    ),
+    "a turn of a single neuron": (
+        lambda: strategies.turns(np.eye(2)[:1]),
+        ShapeError,
+        "W: expected at least 2 neurons (rows), got shape (1, 2)",
+    ),
+    "a turn of a zero row": (
+        lambda: strategies.turns(np.diag([1.0, 0.0])),
+        ZeroRowError,
+        "W: expected no zero row (it has no direction), got 1 zero rows (first at row 1)",
+    ),
+    "a reversal into nothing": (
+        lambda: strategies.reversals(np.eye(2), remains=0.0),
+        RangeError,
+        "remains: expected a number in (0, ∞), got 0.0",
     ),
     "an empty batch": (
         lambda: strategies.batches(3, 2, b=0),
