@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sphere_theory.errors import InputError
-from sphere_theory.study import answers
+from sphere_theory.study import answers, reviews
+from sphere_theory.study.estimates import Lines
 
 if TYPE_CHECKING:
     from sphere_theory.streams.store import RunStore
@@ -47,11 +48,11 @@ class Section:
 
     question: str
     asked: str
-    answer: Callable[[answers.Material], answers.Lines]
+    answer: Callable[[answers.Material], Lines]
     untested: str
 
 
-def _silent(material: answers.Material) -> answers.Lines:
+def _silent(material: answers.Material) -> Lines:
     """No store of single layers can tell."""
     return iter(())
 
@@ -109,37 +110,37 @@ SECTIONS = (
     Section(
         "Are real keys orthonormal, and is ΔW small?",
         "reviewers",
-        answers.orthonormal,
+        reviews.orthonormal,
         "Keys of larger models.",
     ),
     Section(
         "What does the projection cost beside the edit?",
         "reviewers",
-        answers.projection_time,
+        reviews.projection_time,
         "GPUs.",
     ),
     Section(
         "Does the pretrained principal space stay the right one?",
         "reviewers",
-        answers.turning,
+        reviews.turning,
         "Refreshing it every so often instead of before every batch.",
     ),
     Section(
         "Why directions of variance for an energy of angles?",
         "reviewers",
-        answers.variance,
+        reviews.variance,
         "Edits late in a stream.",
     ),
     Section(
         "How do SPHERE's space and AlphaEdit's null space lie to each other?",
         "reviewers",
-        answers.overlapping,
+        reviews.overlapping,
         "Other models; C0 from more tokens.",
     ),
     Section(
         "What does it cost, and what would it cost at 70B and 405B?",
         "the paper's limitations",
-        answers.costs,
+        reviews.costs,
         "The extrapolated shapes themselves.",
     ),
 )
@@ -163,11 +164,14 @@ def findings(store: RunStore) -> str:
     InputError
         The store has no run with all measures.
     """
-    material = answers.Material(store)
+    return _text(answers.Material(store))
+
+
+def _text(material: answers.Material) -> str:
     conditions = "; ".join(sorted(material.points["conditions"].unique()))
     head = f"{_HEAD}Runs are in {conditions}.\n"
-    parts = [head, *(_written(section, material) for section in SECTIONS), _provenance(store)]
-    return "\n".join(parts)
+    sections = (_written(section, material) for section in SECTIONS)
+    return "\n".join([head, *sections, _provenance(material.store)])
 
 
 def _provenance(store: RunStore) -> str:
@@ -191,26 +195,34 @@ def _written(section: Section, material: answers.Material) -> str:
     )
 
 
-def write_findings(store: RunStore, out: Path) -> None:
-    """Write the findings of a store into a file, whole or not at all.
+def write_findings(store: RunStore, out: Path, estimates: Path | None = None) -> None:
+    """Write the findings of a store, and the estimates that the ledger quotes from them, each file whole.
 
     Parameters
     ----------
     store
         Of runs and experiments.
     out
-        The file; its folder is made if missing.
+        The page; its folder is made if missing.
+    estimates
+        Where the numbers of claim 1 and of the audits go as JSON. Default: beside the page, by its name.
 
     Raises
     ------
     InputError
-        The store has no run with all measures, or the file cannot be written.
+        The store has no run with all measures, or a file cannot be written.
     """
-    text = findings(store)
-    partial = out.with_name(f".{out.name}.partial")
+    material = answers.Material(store)
+    texts = {out: _text(material), estimates or out.with_suffix(".json"): material.estimates.json()}
+    for path, text in texts.items():
+        _write_whole(path, text)
+
+
+def _write_whole(path: Path, text: str) -> None:
+    partial = path.with_name(f".{path.name}.partial")
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         partial.write_text(text, encoding="utf-8")
-        partial.replace(out)
+        partial.replace(path)
     except OSError as error:
-        raise InputError("out", "a file that can be written", f"{out}: {error.strerror}") from error
+        raise InputError("out", "a file that can be written", f"{path}: {error.strerror}") from error

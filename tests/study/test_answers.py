@@ -14,13 +14,14 @@ from sphere_theory.analysis.resampling import mean_interval
 from sphere_theory.analysis.spaces import KeyGeometry, SpaceOverlap
 from sphere_theory.analysis.warning import SIGNALS
 from sphere_theory.streams.store import RunStore
-from sphere_theory.study import answers
+from sphere_theory.study import answers, reviews
+from sphere_theory.study.estimates import Lines
 from sphere_theory.study.page import judged, number, span
 
 SMALL = {"model": "synthetic", "shape": (12, 40), "source": "gaussian"}
 
 
-def cells(lines: answers.Lines) -> list[list[str]]:
+def cells(lines: Lines) -> list[list[str]]:
     """Of the rows of all tables."""
     text = "\n".join(lines).splitlines()
     return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in text if line.startswith("|")]
@@ -45,7 +46,7 @@ def material(tmp_path_factory):
 def test_keys_are_compared_in_sets_of_one_size(material):
     keys = material.rows("keys")
     own = keys[(keys["kind"] == "set") & (keys["of"] == "preserved") & (keys["keys"] == 10)]["error_best"]
-    head, _, (_, error, participation, dimension) = cells(answers.orthonormal(material))[:3]
+    head, _, (_, error, participation, dimension) = cells(reviews.orthonormal(material))[:3]
     assert head[1] == "off by"
     assert error == span(mean_interval(own.to_numpy()), ".3f")
     spectrum = keys[keys["kind"] == "spectrum"]
@@ -75,7 +76,7 @@ def test_inputs_that_the_theorem_lacks_do_not_mix_with_those_that_it_has(materia
 
 
 def test_one_layer_tells_nothing_of_chance(material):
-    row = cells(answers.overlapping(material))[-1]
+    row = cells(reviews.overlapping(material))[-1]
     assert row[2] == "1"
     assert row[-1] == "–"
     words = ("above", "below", "neither")
@@ -84,5 +85,5 @@ def test_one_layer_tells_nothing_of_chance(material):
 
 
 def test_every_signal_has_a_name_in_words():
-    assert answers._named(pd.Index(["edits", "lost"])) == f"{SIGNALS['edits']}; {SIGNALS['lost']}"
-    assert answers._named(pd.Index(np.array([], dtype=object))) == "none"
+    assert answers._labels(pd.Index(["edits", "lost"])) == (SIGNALS["edits"], SIGNALS["lost"])
+    assert answers._labels(pd.Index(np.array([], dtype=object))) == ()

@@ -17,7 +17,8 @@ from sphere_theory.analysis.runs import METRICS, gather
 from sphere_theory.errors import InputError
 from sphere_theory.figures.from_store import experiment_frame
 from sphere_theory.streams.store import RunStore
-from sphere_theory.study import answers
+from sphere_theory.study import answers, reviews
+from sphere_theory.study.estimates import Lines
 from sphere_theory.study.findings import SECTIONS, findings, write_findings
 from sphere_theory.study.page import number, span
 
@@ -94,8 +95,10 @@ def test_the_same_store_says_the_same_byte_for_byte(filled, text, tmp_path):
     shutil.copytree(filled, copy)
     with RunStore(copy) as store:
         write_findings(store, tmp_path / "docs" / "findings.md")
+        expected = answers.Material(store).estimates
     assert (tmp_path / "docs" / "findings.md").read_bytes() == text.encode()
-    assert [path.name for path in (tmp_path / "docs").iterdir()] == ["findings.md"]
+    assert sorted(path.name for path in (tmp_path / "docs").iterdir()) == ["findings.json", "findings.md"]
+    assert (tmp_path / "docs" / "findings.json").read_text() == expected.json()
 
 
 def test_gains_are_those_of_the_store(filled, text):
@@ -171,7 +174,7 @@ def test_a_failure_on_the_way_leaves_the_file_as_it_was(filled, tmp_path, monkey
     out = tmp_path / "findings.md"
     out.write_text("as it was")
 
-    def fails(material: answers.Material) -> answers.Lines:
+    def fails(material: answers.Material) -> Lines:
         yield "half of it"
         raise InputError("points", "some", "none")
 
@@ -197,7 +200,7 @@ def test_settings_of_one_editor_are_told_apart(tmp_path):
                 same = {"seed": seed, "settings": {"ridge": ridge}, "planned": 500}
                 for basis in ("pretrained", "current"):
                     made_run(store, sphere=(0.5, 0.8), options={"basis": basis}, energy=energy, **same)
-        (section,) = [one for one in SECTIONS if one.answer is answers.turning]
+        (section,) = [one for one in SECTIONS if one.answer is reviews.turning]
         lines = "\n".join(section.answer(answers.Material(store)))
     assert [row[0] for row in _rows(lines)].count("memit-seq + SPHERE") == 2
     assert [row[0] for row in _rows(lines)].count("memit-seq") == 2
