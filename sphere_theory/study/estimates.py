@@ -43,7 +43,7 @@ class Estimate:
     high: float
 
     @classmethod
-    def of(cls, row: Mapping[str, Any], column: str) -> Estimate:
+    def of(cls, row: Any, column: str) -> Estimate:
         """A column of a row that has low and high beside it, in the digits that are kept."""
         return cls(*(rounded(row[name]) for name in (column, "low", "high")))
 
