@@ -11,7 +11,8 @@ edit; P = I − αUUᵀ SPHERE's operator on its right.
 """
 
 from sphere_theory.analysis.probe import probe_bound
-from sphere_theory.bound import BoundAudit, BoundCheck, audit_bound, bound_constant
+from sphere_theory.bound import BoundAudit, BoundCheck, audit_bound
+from sphere_theory.constants import bound_constant
 from sphere_theory.editing.alphaedit import AlphaEdit
 from sphere_theory.editing.control import Control
 from sphere_theory.editing.emmet import Emmet
@@ -29,11 +30,10 @@ from sphere_theory.editing.revive import Revive
 from sphere_theory.editing.rlsedit import RlsEdit
 from sphere_theory.editing.rome import Rome
 from sphere_theory.editing.sphere import Sphere
+from sphere_theory.enclosure import Interval, enclose_change, largest_change
 from sphere_theory.energy import (
-    EnergyChange,
     Estimate,
     energy,
-    energy_change,
     energy_estimate,
     energy_gradient,
     simplex_energy,
@@ -43,6 +43,7 @@ from sphere_theory.errors import InputError, SphereTheoryError
 from sphere_theory.gram import GramTracker
 from sphere_theory.models.activations import second_moment
 from sphere_theory.models.weights import load_layer
+from sphere_theory.motion import EnergyChange, energy_change
 from sphere_theory.neurons import Separation, min_separation
 from sphere_theory.projection import NormMatchedShrinkage, SparseProjector
 from sphere_theory.spectrum import (
@@ -76,6 +77,7 @@ __all__ = [
     "FineTune",
     "GramTracker",
     "InputError",
+    "Interval",
     "LayerMemory",
     "LowRankUpdate",
     "Measures",
@@ -102,10 +104,12 @@ __all__ = [
     "audit_bound",
     "bottom_space",
     "bound_constant",
+    "enclose_change",
     "energy",
     "energy_change",
     "energy_estimate",
     "energy_gradient",
+    "largest_change",
     "load_layer",
     "min_separation",
     "principal_space",

@@ -1,4 +1,4 @@
-"""Hyperspherical energy HE_s, its gradient, its change under an edit, and its references.
+"""Hyperspherical energy HE_s, its gradient, its estimate, and its references.
 
 HE_s(W) = Σ_{i≠j} D_ij^(−s) for s > 0 and Σ_{i≠j} log(1/D_ij) for s = 0, over ordered pairs of
 neurons, D_ij = ‖û_i − û_j‖. The HE of the SPHERE paper (arXiv 2510.01172, §3) is s = 1.
@@ -18,7 +18,6 @@ from sphere_theory.arrays import (
     Array,
     as_choice,
     as_count,
-    as_matrix,
     as_real,
     full_precision,
     like,
@@ -31,17 +30,12 @@ from sphere_theory.neurons import (
     Progress,
     Tile,
     as_neurons,
-    opposite_pairs,
     pair_squares,
     pair_tangents,
     require_distinct,
     silent,
     tiles,
 )
-
-# Pairs of one edit whose squared distance moves by less than this share: there the change is
-# computed from the edit; beyond it the difference of the two potentials loses nothing.
-_SMALL_MOVE = 0.5
 
 
 def potential(squared: Tensor, s: float) -> Tensor:
@@ -276,102 +270,6 @@ def _runs(neurons: Neurons) -> list[slice]:
     n, d = neurons.rows.shape
     step = max(1, CHUNK // d)
     return [slice(start, min(start + step, n)) for start in range(0, n, step)]
-
-
-class EnergyChange(NamedTuple):
-    """Energies before and after an edit, and their difference to full relative precision.
-
-    Attributes
-    ----------
-    before, after
-        HE_s(W) and HE_s(W + ΔW).
-    change
-        HE_s(W + ΔW) − HE_s(W), not computed as that difference.
-    """
-
-    before: float
-    after: float
-    change: float
-
-
-@full_precision()
-def energy_change(W: Array, delta: Array, *, s: float = 1.0) -> EnergyChange:
-    """Energy before and after an edit, with the change accurate however small the edit is.
-
-    Each pair's squared distance changes by −2(ĉ_ij − c_ij) = −2(e_i·û'_j + û_i·e_j), where
-    e_i = û'_i − û_i is computed from Δw_i; subtracting two energies would leave no digit of an edit of
-    relative size 1e-8. All in float64.
-
-    Parameters
-    ----------
-    W
-        Weight matrix, (n, d), one neuron per row.
-    delta
-        Edit ΔW, (n, d).
-    s
-        Exponent, s ≥ 0.
-
-    Returns
-    -------
-    EnergyChange
-        Before, after, change; `inf` and `nan` follow IEEE rules where neurons coincide.
-
-    Raises
-    ------
-    ShapeError, DTypeError, NonFiniteError, ZeroRowError, RangeError
-        As for `energy`; also when shapes differ, or the edit makes a row zero.
-    """
-    s = as_real(s, "s", low=0)
-    before = as_neurons(W)
-    edit = as_matrix(delta, "delta", rows=before.count, columns=before.rows.shape[1])
-    edited = as_neurons(as_matrix(W, "W").double() + edit.double(), "W + delta")
-    units, moves = _motion(before, edit)
-    start = end = change = 0.0
-    for old, new in zip(tiles(before, s=s, exact=True), tiles(edited, s=s, exact=True), strict=True):
-        i, j = old.rows, old.cols
-        turned = moves[i] @ (units[j] + moves[j]).T + units[i] @ moves[j].T
-        _sharpen(turned, before, old, moves)
-        first, last = (off_diagonal(potential(tile.squared, s), tile) for tile in (old, new))
-        gain = off_diagonal(_gain(old.squared, turned * -2, first, last, s), old)
-        start += old.multiplicity * float(first.sum())
-        end += old.multiplicity * float(last.sum())
-        change += old.multiplicity * float(gain.sum())
-    return EnergyChange(start, end, change)
-
-
-def _sharpen(turned: Float[Tensor, "a b"], neurons: Neurons, tile: Tile, moves: Float[Tensor, "n d"]) -> None:
-    """Change of c_ij of pairs so close, or so opposite, that e_i·û_j is a difference of much more.
-
-    e_i·û_j = e_i·t_ij − c_ij‖e_i‖²/2 with the tangent t_ij = û_j − c_ij û_i, since û_i·e_i = −‖e_i‖²/2.
-    """
-    for pairs, sign in ((tile.near, 1), (opposite_pairs(tile), -1)):
-        # An empty tensor splits into one empty chunk, which is no less work than a small one.
-        for chunk in pairs.split(max(1, CHUNK // moves.shape[1])) if len(pairs) else ():
-            there, squared = pair_tangents(neurons, chunk, sign=sign)
-            back, _ = pair_tangents(neurons, chunk.flip(1), sign=sign)
-            e, f = moves[chunk[:, 0]], moves[chunk[:, 1]]
-            first = (e * there).sum(dim=1) + (f * back).sum(dim=1) + (e * f).sum(dim=1)
-            second = (e.square().sum(dim=1) + f.square().sum(dim=1)) / 2
-            turned[tile.inside(chunk)] = first - sign * (1 - squared / 2) * second
-
-
-def _motion(before: Neurons, edit: Float[Tensor, "n d"]) -> tuple[Float[Tensor, "n d"], Float[Tensor, "n d"]]:
-    """Directions û_i, and how far each moves: e_i = (Δw_i − (‖ŵ_i‖ − ‖w_i‖) û_i)/‖ŵ_i‖."""
-    step = before.on_scale(edit)
-    units = before.directions(slice(None))
-    along = (units * step).sum(dim=1)
-    norm = torch.linalg.vector_norm(units * before.norms[:, None] + step, dim=1)
-    growth = (2 * before.norms * along + step.square().sum(dim=1)) / (norm + before.norms)
-    return units, (step - growth[:, None] * units) / norm[:, None]
-
-
-def _gain(squared: Tensor, moved: Tensor, first: Tensor, last: Tensor, s: float) -> Tensor:
-    """Change of each pair's potential when D² becomes D² + moved."""
-    share = moved / squared
-    small = share.abs() < _SMALL_MOVE
-    growth = torch.log1p(torch.where(small, share, 0.0)) * -0.5
-    gain = growth if s == 0 else first * torch.expm1(s * growth)
-    return torch.where(small, gain, last - first)
 
 
 class Estimate(NamedTuple):

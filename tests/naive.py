@@ -41,6 +41,7 @@ def _either(exact_function: Callable, float_function: Callable) -> Callable:
 
 sqrt, log = _either(MP.sqrt, np.sqrt), _either(MP.log, np.log)
 sin, arcsin = _either(MP.sin, np.sin), _either(MP.asin, np.arcsin)
+cos = _either(MP.cos, np.cos)
 
 
 def plain(W: Any) -> np.ndarray:
@@ -155,6 +156,47 @@ def reaches(W: np.ndarray, delta: np.ndarray) -> np.ndarray:
 
 def K_cert(W: np.ndarray, delta: np.ndarray, s: float = 1.0) -> Any:
     return _constant(2 * sin(gaps(W, delta) / 2), reaches(W, delta), s)
+
+
+def pulls(W: np.ndarray, s: float = 1.0) -> np.ndarray:
+    """factor Σ_{j≠i} h(θ_ij), h(θ) = D^(−s−1) cos(θ/2), (n,)."""
+    D = others(distances(W))
+    return factor(s) * (D ** (-s - 1) * sqrt(np.maximum(1 - D * D / 4, 0))).sum(axis=1)
+
+
+def end_bounds(W: np.ndarray, delta: np.ndarray, s: float = 1.0) -> tuple[Any, Any]:
+    """How far HE can fall and rise: Σ δ_i times the pulls at W, and at W + ΔW."""
+    turned = turns(W, delta)
+    return (turned * pulls(W, s)).sum(), (turned * pulls(W + delta, s)).sum()
+
+
+def K_star(W: np.ndarray, delta: np.ndarray, s: float = 1.0) -> Any:
+    end = W + delta if HE(W + delta, s) > HE(W, s) else W
+    return frobenius(pulls(end, s) / np.maximum(norms(W), norms(W + delta)))
+
+
+def _q(phi: np.ndarray, s: float) -> np.ndarray:
+    return (s or 1) * (2 * sin(phi / 2)) ** (-s - 2) * (1 + (s + 2) * cos(phi / 2) ** 2)
+
+
+def enclosure(W: np.ndarray, delta: np.ndarray, s: float = 1.0) -> tuple[Any, Any]:
+    """Σ δ_i⟨G_i, τ_i⟩, and ½ Σ q(φ_ij)(δ_i + δ_j)², for φ_ij > 0."""
+    U, V, turned = directions(W), directions(W + delta), turns(W, delta)
+    across = V - (U * V).sum(axis=1)[:, None] * U
+    tau = across / norms(across)[:, None]
+    G = gradient(W, s) * norms(W)[:, None]
+    both = others(turned[:, None] + turned)
+    return (turned * (G * tau).sum(axis=1)).sum(), (_q(gaps(W, delta), s) * both * both).sum() / 2
+
+
+def largest_change(W: np.ndarray, rho: Any, s: float = 1.0) -> Any:
+    """κ K_grad ρ + 2κ²ρ²Q."""
+    lengths = norms(W)
+    x = rho / min(lengths)
+    kappa = arcsin(np.array([x]))[0] / x
+    reach = kappa * rho * sqrt(1 / lengths[:, None] ** 2 + 1 / lengths**2)
+    curvature = _q(others(angles(distances(W)) - reach), s).sum(axis=1) / lengths**2
+    return kappa * frobenius(gradient(W, s)) * rho + 2 * kappa**2 * rho**2 * max(curvature)
 
 
 def strength(delta: np.ndarray, X: np.ndarray) -> float:

@@ -46,10 +46,12 @@ from sphere_theory import (
     audit_bound,
     bottom_space,
     bound_constant,
+    enclose_change,
     energy,
     energy_change,
     energy_estimate,
     energy_gradient,
+    largest_change,
     min_separation,
     principal_space,
     random_space,
@@ -135,8 +137,13 @@ MATRICES = [
     (Door("LayerMemory", "second_moment", lambda x: LayerMemory(W, x)), (D, D)),
     (Door("LayerMemory", "pretrained", lambda x: LayerMemory(W, pretrained=x)), (N, D)),
     (Door("bound_constant", "W", bound_constant), (N, D)),
+    (Door("bound_constant", "W", lambda x: bound_constant(x, EDIT)), (N, D)),
     (Door("bound_constant", "W", lambda x: bound_constant(x, EDIT, kind="certified")), (N, D)),
+    (Door("bound_constant", "delta", lambda x: bound_constant(W, x)), (N, D)),
     (Door("bound_constant", "delta", lambda x: bound_constant(W, x, kind="certified")), (N, D)),
+    (Door("enclose_change", "W", lambda x: enclose_change(x, EDIT)), (N, D)),
+    (Door("enclose_change", "delta", lambda x: enclose_change(W, x)), (N, D)),
+    (Door("largest_change", "W", lambda x: largest_change(x, 1e-3)), (N, D)),
     (Door("audit_bound", "W", lambda x: audit_bound(x, EDIT)), (N, D)),
     (Door("audit_bound", "delta", lambda x: audit_bound(W, x)), (N, D)),
     (Door("audit_bound", "inputs", lambda x: audit_bound(W, EDIT, x)), (D, B)),
@@ -249,7 +256,7 @@ def test_a_zero_row_has_no_direction(door: Door) -> None:
     check_refused(lambda: door.call(zeros), ZeroRowError, message)
 
 
-@pytest.mark.parametrize("call", [energy_change, audit_bound])
+@pytest.mark.parametrize("call", [energy_change, audit_bound, bound_constant, enclose_change])
 def test_an_edit_that_makes_a_row_zero(call: Callable) -> None:
     edit = EDIT.copy()
     edit[2] = -W[2]
@@ -283,6 +290,11 @@ MISFITS = {
         lambda: bound_constant(W, EDIT[1:], kind="certified"),
         "delta: expected shape (4, 3), got shape (3, 3)",
     ),
+    "unconditional": (
+        lambda: bound_constant(W, EDIT[1:]),
+        "delta: expected shape (4, 3), got shape (3, 3)",
+    ),
+    "enclosure": (lambda: enclose_change(W, WIDER), "delta: expected shape (4, 3), got shape (4, 4)"),
     "audit": (lambda: audit_bound(W, EDIT.T), "delta: expected shape (4, 3), got shape (3, 4)"),
     "audit low rank": (
         lambda: audit_bound(W, LowRankUpdate(RIGHT, LEFT)),
@@ -353,7 +365,9 @@ EXPONENTS = [
     Door("uniform_energy", "s", lambda s: uniform_energy(5, 4, s=s)),
     Door("simplex_energy", "s", lambda s: simplex_energy(5, s=s)),
     Door("GramTracker", "s", lambda s: GramTracker(W).energy(s)),
-    Door("bound_constant", "s", lambda s: bound_constant(W, s=s)),
+    Door("bound_constant", "s", lambda s: bound_constant(W, EDIT, s=s)),
+    Door("enclose_change", "s", lambda s: enclose_change(W, EDIT, s=s)),
+    Door("largest_change", "s", lambda s: largest_change(W, 1e-3, s=s)),
     Door("audit_bound", "s", lambda s: audit_bound(W, EDIT, s=s)),
 ]
 REALS = [
@@ -374,6 +388,13 @@ REALS = [
         [0, -1e-6],
     ),
     (Door("Measures", "eta", lambda x: Measures(eta=x)), "a number in (0, 1]", [0, -0.5, 1.0000001]),
+    (Door("largest_change", "size", lambda x: largest_change(W, x)), "a number in (0, ∞)", [0, -1]),
+    (Door("enclose_change", "width", lambda x: enclose_change(W, EDIT, width=x)), "a number in (0, ∞)", [0]),
+    (
+        Door("enclose_change", "seconds", lambda x: enclose_change(W, EDIT, seconds=x)),
+        "a number in [0, ∞)",
+        [-1],
+    ),
     (
         Door("run_stream", "checkpoint_seconds", lambda x: edited(checkpoint_seconds=x)),
         "a number in [0, ∞)",
@@ -381,7 +402,7 @@ REALS = [
     ),
 ]
 _OPEN, _CLOSED, _SHARE = "a number in (0, ∞)", "a number in [0, ∞)", "a number in (0, 1]"
-NO_NUMBER = {("FineTune", "clamp"), ("Nas", "norm")}  # None switches them off
+NO_NUMBER = {("FineTune", "clamp"), ("Nas", "norm"), ("enclose_change", "width")}  # None switches them off
 HYPERPARAMETERS = [
     *((editor, "ridge", _OPEN) for editor in (Memit, MemitSequential, Encore, RlsEdit, Mose, MoseRight)),
     *((editor, "damping", _CLOSED) for editor in (Rome, Emmet, Memit, MemitSequential)),
@@ -452,6 +473,7 @@ COUNTS = [
     (Door("Control", "seed", lambda x: Control(seed=x)), 0, 2**63 - 1),
     (Door("Measures", "seed", lambda x: Measures(seed=x)), 0, 2**63 - 1),
     (Door("run_stream", "batch", lambda x: edited(batch=x)), 1, None),
+    (Door("enclose_change", "pieces", lambda x: enclose_change(W, EDIT, pieces=x)), 1, None),
 ]
 
 
@@ -480,7 +502,7 @@ NAMES = [
     ),
     (
         Door("bound_constant", "kind", lambda x: bound_constant(W, kind=x)),
-        "'gradient', 'triangle', 'certified'",
+        "'unconditional', 'gradient', 'triangle', 'certified'",
     ),
     (Door("Sphere", "basis", lambda x: Sphere(basis=x)), "'pretrained', 'current'"),
     (Door("Sphere", "rows", lambda x: Sphere(rows=x)), "'raw', 'unit'"),
@@ -488,7 +510,7 @@ NAMES = [
     (Door("Control", "kind", lambda x: Control(kind=x)), "'shrink', 'random', 'bottom'"),
     (
         Door("BoundAudit", "kind", lambda x: audit_bound(W, EDIT).check(x)),
-        "'gradient', 'triangle', 'certified'",
+        "'unconditional', 'gradient', 'triangle', 'certified'",
     ),
 ]
 
@@ -584,6 +606,7 @@ RECORDS = {
     "Editor",
     "EnergyChange",
     "Estimate",
+    "Interval",
     "PrincipalSpace",
     "Separation",
     "Step",

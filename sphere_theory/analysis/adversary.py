@@ -10,7 +10,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sphere_theory.analysis.edits import of_size
-from sphere_theory.energy import energy_change, energy_gradient
+from sphere_theory.energy import energy_gradient
+from sphere_theory.motion import energy_change
 
 # Its steps: from each of its starts, and further from the best of what they led to.
 _TRY, _CLIMB = 2, 8

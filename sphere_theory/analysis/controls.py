@@ -16,8 +16,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sphere_theory.analysis.edits import counterfactual_batch, finetune_update, memit_update, of_size
-from sphere_theory.energy import energy_change
 from sphere_theory.models.activations import second_moment
+from sphere_theory.motion import energy_change
 from sphere_theory.projection import NormMatchedShrinkage, SparseProjector
 from sphere_theory.spectrum import PrincipalSpace, Subspace, bottom_space, random_space
 from sphere_theory.updates import LowRankUpdate

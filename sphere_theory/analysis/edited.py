@@ -12,8 +12,8 @@ from sphere_theory.analysis.experiment import OnHost, Row
 from sphere_theory.analysis.runs import METRICS
 from sphere_theory.arrays import as_count
 from sphere_theory.editing.problem import Editor, LayerMemory
-from sphere_theory.energy import energy_change
 from sphere_theory.errors import RangeError
+from sphere_theory.motion import energy_change
 from sphere_theory.streams.job import make_editor
 from sphere_theory.streams.measures import Gauge, Measures
 from sphere_theory.streams.sources import EditStream

@@ -17,9 +17,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sphere_theory.arrays import full_precision
-from sphere_theory.bound import motion
-from sphere_theory.energy import energy_change, energy_gradient
-from sphere_theory.neurons import as_neurons
+from sphere_theory.constants import smallest_gap
+from sphere_theory.energy import energy_gradient
+from sphere_theory.motion import as_motion, energy_change
 
 REGIMES = ("small perturbation", "certified", "certified step by step", "first order only", "void")
 TAYLOR_TOLERANCE = 0.1
@@ -99,12 +99,12 @@ def regime_map(
 
 
 def _cell(W: Tensor, total: Tensor, unit: Tensor, slope: Tensor, step: float, count: int) -> RegimeCell:
-    whole, single = motion(as_neurons(W), total), motion(as_neurons(W + total), unit)
+    whole, single = smallest_gap(as_motion(W, total)), smallest_gap(as_motion(W + total, unit))
     change = energy_change(W, total).change
     predicted = float((slope * total).sum())
     error = abs(change - predicted) / abs(change) if change else math.nan
     regime = _regime(not whole.obstacle(), not single.obstacle(), error <= TAYLOR_TOLERANCE)
-    return RegimeCell(step, count, regime, whole.smallest_gap, single.smallest_gap, change, error)
+    return RegimeCell(step, count, regime, whole.angle, single.angle, change, error)
 
 
 def _regime(whole: bool, single: bool, taylor: bool) -> str:

@@ -22,10 +22,11 @@ from sphere_theory.arrays import as_matrix, as_real, frobenius, full_precision
 from sphere_theory.editing.alphaedit import AlphaEdit, null_space
 from sphere_theory.editing.catalog import find_editor
 from sphere_theory.editing.problem import Editor, LayerMemory
-from sphere_theory.energy import energy_change, energy_gradient, uniform_energy
+from sphere_theory.energy import energy_gradient, uniform_energy
 from sphere_theory.errors import RangeError, ShapeError, SingularError
 from sphere_theory.gram import gram_matrix
 from sphere_theory.models.activations import MINILM_LAYERS
+from sphere_theory.motion import energy_change
 from sphere_theory.neurons import as_neurons
 from sphere_theory.projection import NormMatchedShrinkage, SparseProjector, edit_norm
 from sphere_theory.spectrum import Subspace, bottom_space, principal_space, random_space

@@ -15,7 +15,7 @@ from torch import Tensor
 from sphere_theory.analysis.adversary import adversary
 from sphere_theory.analysis.edits import memit_update, of_size
 from sphere_theory.arrays import Array, as_matrix
-from sphere_theory.bound import KINDS, bound_constant
+from sphere_theory.constants import bound_constant
 from sphere_theory.energy import energy_gradient
 from sphere_theory.errors import InputError, ShapeError
 from sphere_theory.neurons import as_neurons
@@ -145,7 +145,7 @@ def as_layer(W: Array | None, keys: Array | None, *, s: float = 1.0) -> Layer:
     if weights.shape[1] < 2:
         raise ShapeError("W", "at least 2 dimensions (columns)", f"shape {tuple(weights.shape)}")
     X = as_matrix(keys, "keys", rows=weights.shape[1]).to(weights)
-    steepest, triangle = (bound_constant(weights, kind=kind, s=s) for kind in KINDS[:2])
+    steepest, triangle = (bound_constant(weights, kind=kind, s=s) for kind in ("gradient", "triangle"))
     if steepest <= _SLOPE * triangle:
         raise InputError("W", "weights whose gradient ∇HE does not vanish", f"‖∇HE(W)‖ = {steepest:.3g}")
     digest = hashlib.sha256(b"".join(matrix.cpu().numpy().tobytes() for matrix in (weights, X)))

@@ -20,7 +20,7 @@ from sphere_theory.analysis import probe
 from sphere_theory.analysis.probe import probe_bound, summary
 from sphere_theory.analysis.trials import DIRECTIONS, Cell, as_layer, draw
 from sphere_theory.bound import KINDS, audit_bound
-from sphere_theory.energy import energy_change, energy_gradient
+from sphere_theory.energy import energy_gradient
 from sphere_theory.errors import (
     CoincidentNeuronsError,
     InputError,
@@ -28,6 +28,7 @@ from sphere_theory.errors import (
     ShapeError,
     ZeroRowError,
 )
+from sphere_theory.motion import energy_change
 
 DEEP = os.environ.get("HYPOTHESIS_PROFILE") == "deep"
 SHAPES = ((2, 2), (4, 3), (6, 5))
