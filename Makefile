@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: verify test readme lint proofs bench bench-gpu deep study figures findings notebooks test-notebooks clean
+.PHONY: verify test readme lint proofs kernel-proof bench bench-gpu deep study figures findings notebooks test-notebooks clean
 .DELETE_ON_ERROR:
 
 verify: $(VENV)/.runtime
@@ -21,6 +21,11 @@ lint: $(VENV)/.dev
 
 proofs: $(VENV)/.runtime
 	$(BIN)/python -m proofs
+
+# In seconds, once coqc is there; nothing of the environment is needed. Where there is no coqc, it is not checked.
+kernel-proof:
+	@sh proofs/kernel/install.sh
+	$(PYTHON) -m proofs.kernel $(ARGS)
 
 bench: $(VENV)/.runtime
 	$(BIN)/python -m benchmarks $(ARGS)

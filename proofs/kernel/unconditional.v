@@ -159,9 +159,6 @@ Proof.
 Qed.
 End Unconditional.
 
-Print Assumptions B8_sharper.
-Print Assumptions B8_two_sided.
-Print Assumptions B8_angles.
-Print Assumptions B8_constant.
-Print Assumptions B8_outputs_rows.
-Print Assumptions B8_outputs.
+(* what they rest on, together *)
+Definition B8 := (B8_sharper, B8_two_sided, B8_angles, B8_constant, B8_outputs_rows, B8_outputs).
+Print Assumptions B8.
