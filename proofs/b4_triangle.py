@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sympy as sp
 
-from proofs.exact import k_grad_squared, k_tri_squared
+from proofs.exact import change, dot, factor, frobenius_squared, gradient, k_grad_squared, k_tri_squared, pull
 from proofs.proof import Proof, Step, equal
 from proofs.vectors import Span
 
 s, D, rho = sp.symbols("s D_ij ‖w_i‖", positive=True)
 c = sp.Symbol("c_ij", real=True)
+TRIANGLE = sp.ImmutableMatrix([[2, 0], [-1, sp.sqrt(3)], [-1, -sp.sqrt(3)]])
 PAIR = Span(sp.Matrix([[1, c], [c, 1]]))
 
 
@@ -31,9 +32,10 @@ def prove() -> Proof:
             ),
             Step(
                 "As it stands in the gradient",
-                "|û_j − c_ij û_i| D_ij^(−s−2) = D_ij^(−s−1) √(1 − D_ij²/4)",
-                "all d, s ≥ 0, every pair",
-                _in_gradient,
+                "two neurons: ‖w_i‖‖∂HE_s/∂w_i‖ = 2s D^(−s−1) √(1 − D²/4), both rows, from the formula of "
+                "E2. Hence K_tri = K_grad for n = 2",
+                "every W with n = 2 (two neurons span a plane), s > 0, and s = 0 with 2 for 2s",
+                pull_of_a_pair,
             ),
             Step(
                 "Triangle inequality",
@@ -55,15 +57,33 @@ def prove() -> Proof:
             ),
             Step(
                 "Equality for two neurons",
-                "W = (25, 0; 7, 24): K_tri² = K_grad²",
-                "exact, n = d = 2, s = 0, 1, 2 (one pull a row: nothing to add, for every W)",
+                "W = (25, 0; 7, 24): K_tri² = K_grad², so B3 refutes both there; W = I_2, ΔW = (0, 1/7; "
+                "1/7, 0) has (ΔHE)² > K_tri²‖ΔW‖²",
+                "exact, n = d = 2, s = 0, 1, 2 and s = 1 (one pull a row: nothing to add, for every W)",
                 _two,
+            ),
+            Step(
+                "Where it is strict, small edits satisfy it",
+                "|ΔHE| ≤ K_grad‖ΔW‖ + C‖ΔW‖² ≤ K_tri‖ΔW‖ once C‖ΔW‖ ≤ K_tri − K_grad: three neurons at 120°, "
+                "w_1 = 2(cos ω, sin ω) turned: (ΔHE)²/(K_tri²‖ΔW‖²) → 0 as ω → 0",
+                "exact, n = 3, d = 2, s = 1; in general for every n > 2 with K_tri > K_grad (B10 says how "
+                "small)",
+                _small_edits,
+            ),
+            Step(
+                "Not every edit does",
+                "the same neurons, w_1 turned to angle ω from w_2: (ΔHE)²/(K_tri²‖ΔW‖²) → ∞ as ω → 0",
+                "exact, n = 3, d = 2, s = 1",
+                _large_edits,
             ),
         ),
         conclusion=(
             "Row by row, |Σ_j a_j| ≤ Σ_j |a_j| with a_j = (2s/‖w_i‖)(û_j − c_ij û_i)D_ij^(−s−2), whose "
-            "length is the summand of K_tri. K_tri is a constant at W still, and no certificate: for n = 2 "
-            "it is K_grad, so what refutes the one to first order (B3) refutes the other."
+            "length is the summand of K_tri. The paper's K can be read as K_grad or, as its source implies, "
+            "as K_tri; which of them is refuted depends on n. For n = 2 they are one constant, and B3 "
+            "refutes it to first order. For n > 2 with K_tri > K_grad, B3 does not reach K_tri: every "
+            "sufficiently small edit satisfies |ΔHE| ≤ K_tri‖ΔW‖. But K_tri is taken at W and certifies no "
+            "finite edit."
         ),
     )
 
@@ -74,9 +94,26 @@ def _pull() -> bool:
     return equal(square, 1 - c**2) and equal(square.subs(c, 1 - D**2 / 2), D**2 * (1 - D**2 / 4))
 
 
-def _in_gradient() -> bool:
-    f = sp.Symbol("√(1 − D²/4)", nonnegative=True)
-    return all(equal(D * f * D ** (-k - 2), D ** (-k - 1) * f) for k in (s, sp.Integer(0)))
+def pull_of_a_pair() -> bool:
+    """Establish ‖w_i‖‖∂HE_s/∂w_i‖ = 2s D^(−s−1) √(1 − D²/4) for any two neurons, from the formula of E2."""
+    long_1, long_2 = sp.symbols("‖w_1‖ ‖w_2‖", positive=True)
+    cot = sp.Symbol("cot(θ/2)", positive=True)  # runs over (0, ∞) as θ runs over (0, π)
+    sine, cosine = 2 * cot / (1 + cot**2), (cot**2 - 1) / (1 + cot**2)
+    W = sp.Matrix([[long_1, 0], [long_2 * cosine, long_2 * sine]])  # two neurons span a plane
+    chord = 2 / sp.sqrt(1 + cot**2)  # 2 sin(θ/2)
+
+    def holds(k: sp.Expr) -> bool:
+        slope = gradient(W, k)
+        rows = ((slope.row(0), long_1), (slope.row(1), long_2))
+        ratios = (dot(row, row) * r**2 / (factor(k) * pull(chord, k)) ** 2 for row, r in rows)
+        return all(equal(_factored(ratio), 1) for ratio in ratios)
+
+    return all(map(holds, (s, sp.Integer(0))))
+
+
+def _factored(expr: sp.Expr) -> sp.Expr:
+    """Factor what stands under each root or power, so that squares come out."""
+    return expr.replace(lambda x: x.is_Pow, lambda x: sp.Pow(sp.factor(x.base), x.exp))
 
 
 def _triangle() -> bool:
@@ -107,12 +144,38 @@ def cauchy_schwarz() -> bool:
 
 
 def _strict() -> bool:
-    triangle = sp.Matrix([[2, 0], [-1, sp.sqrt(3)], [-1, -sp.sqrt(3)]])
     expected = (sp.Integer(1), sp.Rational(1, 3), sp.Rational(4, 9))
-    void = all(equal(k_grad_squared(triangle, k), 0) for k in (0, 1, 2))
-    return void and all(equal(k_tri_squared(triangle, k), value) for k, value in enumerate(expected))
+    void = all(equal(k_grad_squared(TRIANGLE, k), 0) for k in (0, 1, 2))
+    return void and all(equal(k_tri_squared(TRIANGLE, k), value) for k, value in enumerate(expected))
 
 
 def _two() -> bool:
-    W = sp.Matrix([[25, 0], [7, 24]])
-    return all(equal(k_grad_squared(W, k), k_tri_squared(W, k)) for k in (0, 1, 2))
+    W, edit = sp.Matrix([[25, 0], [7, 24]]), sp.Rational(1, 7) * sp.Matrix([[0, 1], [1, 0]])
+    agree = all(equal(k_grad_squared(W, k), k_tri_squared(W, k)) for k in (0, 1, 2))
+    excess = change(sp.eye(2), edit) ** 2 - k_tri_squared(sp.eye(2)) * frobenius_squared(edit)
+    return agree and excess.is_positive is True
+
+
+def _turned(angle: sp.Expr) -> sp.Expr:
+    """Return (ΔHE)²/(K_tri²‖ΔW‖²) of the three neurons at 120° when w_1 turns by an angle in (0, 2π/3)."""
+    apart = (2 * sp.pi / 3 - angle, 2 * sp.pi / 3 + angle)  # in (0, 4π/3): sin of the half is positive
+    rise = 2 * sp.Add(*(1 / (2 * sp.sin(x / 2)) for x in apart)) - 4 / sp.sqrt(3)
+    size2 = (4 * sp.sin(angle / 2)) ** 2
+    return rise**2 / (k_tri_squared(TRIANGLE) * size2)
+
+
+def _literally_turned() -> bool:
+    """Whether that is so at a right angle, by the literal definitions."""
+    edit = sp.Matrix([[-2, 2], [0, 0], [0, 0]])
+    literal = change(TRIANGLE, edit) ** 2 / (k_tri_squared(TRIANGLE) * frobenius_squared(edit))
+    return equal(sp.sqrtdenest(sp.simplify(literal - _turned(sp.pi / 2))), 0)
+
+
+def _small_edits() -> bool:
+    angle = sp.Symbol("ω", positive=True)
+    return _literally_turned() and sp.limit(_turned(angle), angle, 0, "+") == 0
+
+
+def _large_edits() -> bool:
+    angle = sp.Symbol("ω", positive=True)
+    return sp.limit(_turned(2 * sp.pi / 3 - angle), angle, 0, "+") == sp.oo

@@ -5,7 +5,7 @@ Matrices hold rational, algebraic or symbolic entries; one neuron is one row.
 
 from __future__ import annotations
 
-from itertools import permutations
+from itertools import combinations, permutations
 from typing import TypeAlias
 
 import sympy as sp
@@ -88,20 +88,97 @@ def pull(D: sp.Expr, s: Number) -> sp.Expr:
 
 def k_cert_squared(W: sp.Matrix, delta: sp.Matrix, s: Number = 1) -> sp.Expr:
     """Return the formula of K_cert² of claim B5, which certifies only where `certifiable` says so."""
+    return sp.Add(*k_cert_rows_squared(W, delta, s))
+
+
+def k_cert_rows_squared(W: sp.Matrix, delta: sp.Matrix, s: Number = 1) -> list[sp.Expr]:
+    """Return its terms, the squares of (2s/m_i) Σ_{j≠i} h(φ_ij)."""
     rows = range(W.rows)
 
     def row(i: int) -> sp.Expr:
         halves = (half_gap(W, delta, i, j) for j in rows if j != i)
         total = sp.Add(*((2 * sine) ** (-s - 1) * cosine for sine, cosine in halves))
-        return total**2 / segment_distance_squared(W.row(i), delta.row(i))
+        return factor(s) ** 2 * total**2 / segment_distance_squared(W.row(i), delta.row(i))
+
+    return [row(i) for i in rows]
+
+
+def certifiable(W: sp.Matrix, delta: sp.Matrix) -> bool:
+    """Return whether no row is zero and every φ_ij > 0; φ_ij/2 in (−π, π/2] has the sign of its sine.
+
+    That every m_i > 0 follows for n ≥ 2, as claim B5 shows.
+    """
+    rows = (A.row(i) for A in (W, W + delta) for i in range(W.rows))
+    if any(dot(row, row) == 0 for row in rows):
+        return False
+    return all(bool(half_gap(W, delta, i, j)[0] > 0) for i, j in combinations(range(W.rows), 2))
+
+
+def larger_end(W: sp.Matrix, delta: sp.Matrix, s: Number = 1) -> sp.Matrix:
+    """Return whichever of W and W + ΔW has the larger energy; W where they are equal."""
+    return W + delta if change(W, delta, s).is_positive else W
+
+
+def k_star_squared(W: sp.Matrix, delta: sp.Matrix, s: Number = 1, *, end: sp.Matrix | None = None) -> sp.Expr:
+    """Return K*² of claim B8, with the pulls at the larger end, or at `end` where one is given."""
+    at = larger_end(W, delta, s) if end is None else end
+    rows = range(W.rows)
+
+    def row(i: int) -> sp.Expr:
+        total = sp.Add(*(pull(chord(at, i, j), s) for j in rows if j != i))
+        longer = sp.Max(*(dot(A.row(i), A.row(i)) for A in (W, W + delta)))
+        return total**2 / longer
 
     return factor(s) ** 2 * sp.Add(*map(row, rows))
 
 
-def certifiable(W: sp.Matrix, delta: sp.Matrix) -> bool:
-    """Return whether every m_i > 0 and every φ_ij > 0; φ_ij/2 in (−π, π/2] has the sign of its sine."""
-    apart = all(half_gap(W, delta, i, j)[0].is_positive for i, j in permutations(range(W.rows), 2))
-    return apart and all(segment_distance_squared(W.row(i), delta.row(i)) > 0 for i in range(W.rows))
+def angular_bound(W: sp.Matrix, delta: sp.Matrix, s: Number = 1, *, end: sp.Matrix) -> sp.Expr:
+    """Return Σ_i 2s δ_i Σ_{j≠i} h(θ_ij) of claim B8, with the angles of `end`."""
+    rows = range(W.rows)
+    pulls = (sp.Add(*(pull(chord(end, i, j), s) for j in rows if j != i)) for i in rows)
+    return factor(s) * sp.Add(*(turn(W, delta, i) * total for i, total in enumerate(pulls)))
+
+
+def turn(W: sp.Matrix, delta: sp.Matrix, i: int) -> sp.Expr:
+    """Return δ_i, the angle between w_i and w_i + Δw_i."""
+    w, moved = W.row(i), W.row(i) + delta.row(i)
+    return sp.acos(dot(w, moved) / sp.sqrt(dot(w, w) * dot(moved, moved)))
+
+
+def angle(W: sp.Matrix, i: int, j: int) -> sp.Expr:
+    """Return θ_ij."""
+    return sp.acos(cosine(W, i, j))
+
+
+def first_order(W: sp.Matrix, delta: sp.Matrix, s: Number = 1) -> sp.Expr:
+    """Return Σ_i δ_i⟨G_i, τ_i⟩ of claim B9, G_i = ‖w_i‖∂HE_s/∂w_i, τ_i the direction in which û_i turns."""
+    slopes = gradient(W, s)
+
+    def row(i: int) -> sp.Expr:
+        w, z = W.row(i), delta.row(i)
+        across = z - dot(w, z) / dot(w, w) * w
+        if dot(across, across) == 0:
+            return sp.Integer(0)
+        return turn(W, delta, i) * norm(w) * dot(slopes.row(i), across) / norm(across)
+
+    return sp.Add(*map(row, range(W.rows)))
+
+
+def second_order(
+    W: sp.Matrix, delta: sp.Matrix, s: Number = 1, *, constant: Number = 1, quadratic: Number | None = None
+) -> sp.Expr:
+    """Return ½ Σ_{i≠j} q(φ_ij)(δ_i + δ_j)² of claim B9, q = s d^(−s−2)(constant + quadratic cos²(φ/2)).
+
+    The claim's own q has 1 and s + 2; each unordered pair stands twice in the sum.
+    """
+    weight = s + 2 if quadratic is None else quadratic
+
+    def pair(i: int, j: int) -> sp.Expr:
+        sine, cosine = half_gap(W, delta, i, j)
+        q = sp.sympify(factor(s)) / 2 * (2 * sine) ** (-s - 2) * (constant + weight * cosine**2)
+        return q * (turn(W, delta, i) + turn(W, delta, j)) ** 2
+
+    return sp.Add(*(pair(i, j) for i, j in combinations(range(W.rows), 2)))
 
 
 def half_angle(u: sp.Matrix, v: sp.Matrix) -> tuple[sp.Expr, sp.Expr]:

@@ -1,21 +1,30 @@
-"""A second opinion on B5: both sides of the inequality in rigorous interval arithmetic.
+"""A second opinion on B5, B8, B9 and B10: both sides of an inequality in rigorous interval arithmetic.
 
-Random weights and edits are small rationals. Inner products, and with them the degenerate cases, are exact
-fractions; every root, power and logarithm is an interval that contains the true value.
+Weights and edits are rationals. Inner products, and with them the degenerate cases, are exact fractions;
+every root, power, logarithm and angle is an interval that contains the true value. What is compared is
+given by a formula (`proofs.formulas`), so that a wrong one can be put to the same cases.
 """
 
 from __future__ import annotations
 
 import random
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import combinations
+from functools import cached_property
+from itertools import combinations, permutations
+from typing import TypeAlias
 
 from mpmath.ctx_iv import MPIntervalContext, ivmpf
 
-Row = tuple[Fraction, ...]
-PRECISION = 100  # bits
-EXPONENTS = (0, 1, 2, 3)
+from proofs.cases import Case, Row, draw_case
+
+PRECISION = 160  # bits
+IV = MPIntervalContext()
+IV.prec = PRECISION
+
+HalfAngle: TypeAlias = tuple[ivmpf, ivmpf]
+Sides: TypeAlias = Sequence[tuple[ivmpf, ivmpf]]
 
 
 @dataclass(frozen=True)
@@ -25,11 +34,11 @@ class Tally:
     Parameters
     ----------
     holds
-        Upper end of |ΔHE| ≤ lower end of K_cert‖ΔW‖_F.
+        Upper end of the left side ≤ lower end of the right side.
     not_applicable
-        Some m_i = 0, or φ_ij > 0 is not certain for some pair.
+        Some hypothesis fails, or is not certain.
     violated
-        Lower end of |ΔHE| > upper end of K_cert‖ΔW‖_F.
+        Lower end of the left side > upper end of the right side.
     undecided
         The intervals overlap.
     """
@@ -40,98 +49,210 @@ class Tally:
     undecided: int
 
 
-def interval_crosscheck(cases: int = 1000, seed: int = 0) -> Tally:
-    """Check |ΔHE| ≤ K_cert‖ΔW‖_F of claim B5 on random small cases.
+class Geometry:
+    """Angles, chords and first-order terms of one edit, in intervals.
 
     Parameters
     ----------
+    case
+        W, ΔW and s, exact.
+    """
+
+    def __init__(self, case: Case) -> None:
+        self.W, self.delta, self.s = case
+        self.n = len(self.W)
+        self.moved = [_sum(w, z) for w, z in zip(self.W, self.delta, strict=True)]
+        self.pairs = tuple(combinations(range(self.n), 2))
+
+    @cached_property
+    def degenerate(self) -> bool:
+        """Whether a row is zero or two directions coincide, before or after the edit."""
+        rows = (*self.W, *self.moved)
+        return not all(map(any, rows)) or any(
+            _aligned(A[i], A[j]) for A in (self.W, self.moved) for i, j in self.pairs
+        )
+
+    @cached_property
+    def before(self) -> dict[tuple[int, int], HalfAngle]:
+        """(sin, cos) of θ_ij/2, i < j."""
+        return {(i, j): half_angle(self.W[i], self.W[j]) for i, j in self.pairs}
+
+    @cached_property
+    def after(self) -> dict[tuple[int, int], HalfAngle]:
+        """(sin, cos) of θ̂_ij/2, i < j."""
+        return {(i, j): half_angle(self.moved[i], self.moved[j]) for i, j in self.pairs}
+
+    @cached_property
+    def half_turns(self) -> list[HalfAngle]:
+        """(sin, cos) of δ_i/2."""
+        return [half_angle(w, v) for w, v in zip(self.W, self.moved, strict=True)]
+
+    @cached_property
+    def turns(self) -> list[ivmpf]:
+        """δ_i; exactly 0 where a direction stays."""
+        return [angle(half) for half in self.half_turns]
+
+    @cached_property
+    def change(self) -> ivmpf:
+        """ΔHE, a sum over the pairs whose cosine is not exactly what it was."""
+        total = IV.mpf(0)
+        for pair in self.pairs:
+            if _cosine_key(self.W, pair) != _cosine_key(self.moved, pair):
+                total += self.energy(self.after[pair]) - self.energy(self.before[pair])
+        return 2 * total
+
+    @cached_property
+    def size2(self) -> Fraction:
+        """‖ΔW‖_F²."""
+        return sum((dot(z, z) for z in self.delta), Fraction(0))
+
+    @property
+    def lead(self) -> float:
+        """s, or 1 at s = 0."""
+        return self.s or 1
+
+    def energy(self, half: HalfAngle) -> ivmpf:
+        """Return D^(−s), or −log D at s = 0."""
+        D = 2 * half[0]
+        return -IV.log(D) if self.s == 0 else D ** (-self.s)
+
+    def pull(self, half: HalfAngle) -> ivmpf:
+        """Return h = D^(−s−1) cos(θ/2)."""
+        return (2 * half[0]) ** (-self.s - 1) * half[1]
+
+    def bend(self, half: HalfAngle, constant: float = 1, quadratic: float | None = None) -> ivmpf:
+        """Return s D^(−s−2) (constant + quadratic cos²(θ/2)): q of B9 by default, with s + 2."""
+        weight = self.s + 2 if quadratic is None else quadratic
+        return self.lead * (2 * half[0]) ** (-self.s - 2) * (constant + weight * half[1] ** 2)
+
+    def closed(self, pair: tuple[int, int], turned: Sequence[int]) -> HalfAngle | None:
+        """(sin, cos) of (θ_ij − Σ_{k in turned} δ_k)/2, or None where the angle is not certainly positive."""
+        sine, cosine = self.before[pair]
+        for k in turned:
+            back, along = self.half_turns[k]
+            sine, cosine = sine * along - cosine * back, cosine * along + sine * back
+        return (sine, cosine) if sine.a > 0 else None  # half the angle lies in (−π, π/2]
+
+    @cached_property
+    def first_order(self) -> ivmpf:
+        """Σ_i δ_i⟨G_i, τ_i⟩ of claim B9."""
+        total = IV.mpf(0)
+        for i, j in permutations(range(self.n), 2):
+            across = _tangent(self.W[i], self.delta[i])  # along τ_i, exact
+            product = dot(across, self.W[j])
+            if product:
+                D = 2 * self.before[min(i, j), max(i, j)][0]
+                cosine = interval(product) / root(dot(across, across) * dot(self.W[j], self.W[j]))
+                total += self.turns[i] * D ** (-self.s - 2) * cosine
+        return 2 * self.lead * total
+
+    @cached_property
+    def gradient_norm(self) -> ivmpf:
+        """K_grad = ‖∇HE(W)‖_F."""
+        squares = (self._row_square(i) / interval(dot(w, w)) for i, w in enumerate(self.W))
+        return 2 * self.lead * IV.sqrt(sum(squares, IV.mpf(0)))
+
+    def _row_square(self, i: int) -> ivmpf:
+        """‖Σ_{j≠i} (û_j − c_ij û_i) D_ij^(−s−2)‖², coordinate by coordinate."""
+        total = [IV.mpf(0)] * len(self.W[i])
+        for j in range(self.n):
+            if j != i:
+                across = _tangent(self.W[i], self.W[j])
+                D = 2 * self.before[min(i, j), max(i, j)][0]
+                scale = D ** (-self.s - 2) / root(dot(self.W[j], self.W[j]))
+                total = [t + scale * interval(x) for t, x in zip(total, across, strict=True)]
+        return sum((t**2 for t in total), IV.mpf(0))
+
+
+Formula: TypeAlias = Callable[[Geometry], Sides | None]
+
+
+def crosscheck(
+    formula: Formula, cases: int = 1000, seed: int = 0, *, draw: Callable[[random.Random], Case] = draw_case
+) -> Tally:
+    """Put an inequality to random exact cases.
+
+    Parameters
+    ----------
+    formula
+        Gives the (left, right) whose left ≤ right is claimed, or None where the claim says nothing.
     cases
-        Number of random (W, ΔW, s), with n from 2 to 5, d from 2 to 4 and s from 0 to 3.
+        How many.
     seed
         Same seed, same cases.
+    draw
+        Draws one case.
     """
     dice = random.Random(seed)
-    context = MPIntervalContext()
-    context.prec = PRECISION
-    verdicts = [_verdict(context, *_case(dice)) for _ in range(cases)]
+    verdicts = [_verdict(formula, Geometry(draw(dice))) for _ in range(cases)]
     names = ("holds", "not_applicable", "violated", "undecided")
     return Tally(**{name: verdicts.count(name) for name in names})
 
 
-def _case(dice: random.Random) -> tuple[list[Row], list[Row], int]:
-    n, d = dice.randint(2, 5), dice.randint(2, 4)
-    shrink = dice.choice((2, 8, 32, 128))  # from edits that the certificate refuses to tiny ones
-
-    def row(scale: int) -> Row:
-        return tuple(Fraction(dice.randint(-9, 9), scale) for _ in range(d))
-
-    W = [row(1) for _ in range(n)]
-    while not all(map(any, W)):  # no neuron is zero
-        W = [row(1) for _ in range(n)]
-    delta = [row(shrink if dice.random() < 0.8 else shrink * 10**6) for _ in range(n)]
-    delta[dice.randrange(n)] = (Fraction(0),) * d if dice.random() < 0.2 else row(shrink)  # one at rest
-    return W, delta, dice.choice(EXPONENTS)
+def _verdict(formula: Formula, geometry: Geometry) -> str:
+    sides = None if geometry.degenerate else formula(geometry)
+    if sides is None:
+        return "not_applicable"
+    if any(left.a > right.b for left, right in sides):
+        return "violated"
+    return "holds" if all(left.b <= right.a for left, right in sides) else "undecided"
 
 
-def _dot(u: Row, v: Row) -> Fraction:
+def dot(u: Row, v: Row) -> Fraction:
+    """Return u·v."""
     return sum((x * y for x, y in zip(u, v, strict=True)), Fraction(0))
 
 
-def _segment_distance_squared(w: Row, delta: Row) -> Fraction:
-    length2 = _dot(delta, delta)
-    t = min(max(-_dot(w, delta) / length2, Fraction(0)), Fraction(1)) if length2 else Fraction(0)
-    nearest = tuple(x + t * y for x, y in zip(w, delta, strict=True))
-    return _dot(nearest, nearest)
+def interval(x: Fraction) -> ivmpf:
+    """Return an interval that contains a fraction."""
+    return IV.mpf(x.numerator) / x.denominator
 
 
-def _verdict(iv: MPIntervalContext, W: list[Row], delta: list[Row], s: int) -> str:
-    moved = [tuple(x + y for x, y in zip(w, z, strict=True)) for w, z in zip(W, delta, strict=True)]
-    m2 = [_segment_distance_squared(w, z) for w, z in zip(W, delta, strict=True)]
-    if min(m2) == 0:
-        return "not_applicable"
-    pulls = _pulls(iv, W, moved, s)
-    if pulls is None:
-        return "not_applicable"
-    scale = iv.mpf(2 * s or 2)
-    rows = [sum(p for pair, p in pulls.items() if i in pair) for i in range(len(W))]
-    K2 = scale**2 * sum(total**2 / _interval(iv, m2[i]) for i, total in enumerate(rows))
-    right = iv.sqrt(K2 * _interval(iv, sum((_dot(z, z) for z in delta), Fraction(0))))
-    left = abs(_energy(iv, moved, s) - _energy(iv, W, s))
-    if left.b <= right.a:
-        return "holds"
-    return "violated" if left.a > right.b else "undecided"
+def root(x: Fraction) -> ivmpf:
+    """Return an interval that contains the square root of a fraction."""
+    return IV.sqrt(interval(x))
 
 
-def _interval(iv: MPIntervalContext, x: Fraction) -> ivmpf:
-    return iv.mpf(x.numerator) / x.denominator
-
-
-def _half_angle(iv: MPIntervalContext, u: Row, v: Row) -> tuple[ivmpf, ivmpf]:
+def half_angle(u: Row, v: Row) -> HalfAngle:
     """Return (sin, cos) of half the angle, without cancellation: 1 − c² is an exact fraction."""
-    lengths, g = _dot(u, u) * _dot(v, v), _dot(u, v)
-    c = _interval(iv, abs(g)) / iv.sqrt(_interval(iv, lengths))
+    lengths, g = dot(u, u) * dot(v, v), dot(u, v)
+    c = interval(abs(g)) / root(lengths)
     large = (1 + c) / 2
-    small = _interval(iv, 1 - g * g / lengths) / (4 * large)
+    small = interval(1 - g * g / lengths) / (4 * large)
     sine2, cosine2 = (small, large) if g >= 0 else (large, small)
-    return iv.sqrt(sine2), iv.sqrt(cosine2)
+    return IV.sqrt(sine2), IV.sqrt(cosine2)
 
 
-def _pulls(
-    iv: MPIntervalContext, W: list[Row], moved: list[Row], s: int
-) -> dict[tuple[int, int], ivmpf] | None:
-    """Return h(φ_ij) of every pair, or None where φ_ij > 0 is not certain."""
-    turns = [_half_angle(iv, w, v) for w, v in zip(W, moved, strict=True)]
-    pulls = {}
-    for i, j in combinations(range(len(W)), 2):
-        sine, cosine = _half_angle(iv, W[i], W[j])
-        for back, along in (turns[i], turns[j]):
-            sine, cosine = sine * along - cosine * back, cosine * along + sine * back
-        if not sine.a > 0:  # φ/2 lies in (−π, π/2], where its sine has its sign
-            return None
-        pulls[i, j] = (2 * sine) ** (-s - 1) * cosine
-    return pulls
+def angle(half: HalfAngle) -> ivmpf:
+    """Return the angle whose half has these sine and cosine."""
+    return 2 * IV.atan2(*half)
 
 
-def _energy(iv: MPIntervalContext, W: list[Row], s: int) -> ivmpf:
-    chords = [2 * _half_angle(iv, W[i], W[j])[0] for i, j in combinations(range(len(W)), 2)]
-    return 2 * sum(-iv.log(D) if s == 0 else D ** (-s) for D in chords)
+def segment_distance_squared(w: Row, delta: Row) -> Fraction:
+    """Return m² = min over t in [0, 1] of ‖w + t Δw‖²."""
+    length2 = dot(delta, delta)
+    t = min(max(-dot(w, delta) / length2, Fraction(0)), Fraction(1)) if length2 else Fraction(0)
+    nearest = tuple(x + t * y for x, y in zip(w, delta, strict=True))
+    return dot(nearest, nearest)
+
+
+def _sum(u: Row, v: Row) -> Row:
+    return tuple(x + y for x, y in zip(u, v, strict=True))
+
+
+def _tangent(w: Row, z: Row) -> Row:
+    """Return the part of z that is orthogonal to w."""
+    along = dot(w, z) / dot(w, w)
+    return tuple(y - along * x for x, y in zip(w, z, strict=True))
+
+
+def _aligned(u: Row, v: Row) -> bool:
+    g = dot(u, v)
+    return g > 0 and g * g == dot(u, u) * dot(v, v)
+
+
+def _cosine_key(A: Sequence[Row], pair: tuple[int, int]) -> tuple[bool, Fraction]:
+    """Return what determines c_ij: its sign and its square."""
+    u, v = A[pair[0]], A[pair[1]]
+    g = dot(u, v)
+    return g >= 0, g * g / (dot(u, u) * dot(v, v))

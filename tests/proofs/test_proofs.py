@@ -6,14 +6,30 @@ import io
 import subprocess
 import sys
 from collections.abc import Callable
+from fractions import Fraction
+from functools import partial
 
 import pytest
 import sympy as sp
 
-from proofs import PROOFS, intervals, prove
+from proofs import PROOFS, formulas, prove
 from proofs.__main__ import main
-from proofs.exact import certifiable, change, energy, frobenius_squared, gradient
-from proofs.intervals import interval_crosscheck
+from proofs.b10_edit_free import bound_at
+from proofs.cases import Case, draw_small
+from proofs.exact import (
+    angular_bound,
+    certifiable,
+    change,
+    energy,
+    first_order,
+    frobenius_squared,
+    gradient,
+    k_cert_squared,
+    k_grad_squared,
+    k_star_squared,
+    second_order,
+)
+from proofs.intervals import IV, Formula, Geometry, crosscheck, root
 from proofs.proof import Counterexample, Outcome, Proof, Step, equal, nonnegative, positive
 from proofs.words import Algebra, letter, with_transpose
 
@@ -119,23 +135,126 @@ def test_all_proofs_are_quick(outcomes: dict[str, list[Outcome]]) -> None:
     assert sum(outcome.seconds for steps in outcomes.values() for outcome in steps) < 90
 
 
-def test_interval_crosscheck_finds_no_violation() -> None:
-    tally = interval_crosscheck(1000, seed=1)
+HONEST: dict[str, Formula] = {
+    "B5": formulas.certified,
+    "B8 by angles": formulas.angular,
+    "B8 by shorter arcs": formulas.shorter_arcs,
+    "B8 by lengths": formulas.unconditional,
+    "B8 below B5": formulas.below_certified,
+    "B9": formulas.enclosure,
+    "B9 narrower": formulas.sharp_enclosure,
+    "B10": formulas.edit_free,
+    "B10 narrower": formulas.narrower_edit_free,
+}
+
+
+def larger_turn(geometry: Geometry, pair: tuple[int, int]) -> list[int]:
+    """θ − max(δ_i, δ_j) in place of θ − δ_i − δ_j."""
+    return [max(pair, key=lambda k: geometry.half_turns[k][0].mid)]
+
+
+def smaller_end(geometry: Geometry) -> list[dict]:
+    upper = formulas.upper_end(geometry)
+    return [geometry.before if upper[0] is geometry.after else geometry.after]
+
+
+# How one would get each of them wrong.
+WRONG: dict[str, Formula] = {
+    "B5, the larger turn for both": partial(formulas.certified, closing=larger_turn),
+    "B5, a distance 1% too large": lambda g: (
+        [(left, right / IV.mpf("1.01")) for left, right in formulas.certified(g) or ()] or None
+    ),
+    "B8, the end with the smaller energy": partial(formulas.unconditional, ends=smaller_end),
+    "B8, always the weights before": partial(formulas.unconditional, ends=lambda g: [g.before]),
+    "B8, a constant 1% too small": partial(
+        formulas.unconditional, length=lambda a, b: IV.mpf("1.01") * formulas.longer(a, b)
+    ),
+    "B8, the sum of the lengths": partial(formulas.unconditional, length=lambda a, b: root(a) + root(b)),
+    "B8, cos² for cos": partial(formulas.unconditional, pull=lambda g, half: g.pull(half) * half[1]),
+    "B8, 1 − cos δ for δ": partial(formulas.angular, arc=lambda turn: 1 - IV.cos(turn)),
+    "B8, s for 2s": partial(formulas.angular, weight=1),
+    "B8, 2s 1% too small": partial(formulas.angular, weight=1.98),
+    "B9, the larger turn for both": partial(formulas.enclosure, closing=larger_turn),
+    "B9, the angles before": partial(formulas.enclosure, closing=lambda g, pair: ()),
+    "B9, δ_i² + δ_j²": partial(formulas.enclosure, spread=lambda a, b: a**2 + b**2),
+    "B9, ¼ for ½": partial(formulas.enclosure, spread=lambda a, b: (a + b) ** 2 / 2),
+    "B9, ½ 1% too small": partial(formulas.enclosure, spread=lambda a, b: IV.mpf("0.99") * (a + b) ** 2),
+    "B9, q without its 1": partial(formulas.enclosure, bend=lambda g, half: g.bend(half, 0)),
+    "B9, q without its square": partial(formulas.enclosure, bend=lambda g, half: g.bend(half, 1, 0)),
+    "B9 narrower, q₊ 1% too small": partial(
+        formulas.enclosure, bend=lambda g, half: IV.mpf("0.99") * g.bend(half, 1, g.s)
+    ),
+    "B10, first order only": partial(formulas.edit_free, second=0),
+    "B10, 1 for 2": partial(formulas.edit_free, second=1),
+    "B10, the angles before": partial(formulas.edit_free, reach=lambda a, b: IV.mpf(0)),
+    "B10, the shorter length for both": partial(
+        formulas.edit_free, reach=lambda a, b: root(max(1 / a, 1 / b))
+    ),
+    "B10, κ = 1": partial(formulas.edit_free, arcsine=lambda x, cosine: x),
+    "B10, the best row for the worst": partial(
+        formulas.edit_free, worst=lambda rows: min(rows, key=lambda row: row.mid)
+    ),
+    "B10, q without its 1": partial(formulas.edit_free, bend=lambda g, half: g.bend(half, 0)),
+}
+
+
+@pytest.mark.parametrize("name", HONEST)
+def test_interval_crosscheck_finds_no_violation(name: str) -> None:
+    tally = crosscheck(HONEST[name], 1000, seed=1)
     assert (tally.violated, tally.undecided) == (0, 0)
     assert tally.holds + tally.not_applicable == 1000
+    assert tally.holds > 400
+    assert 0 < tally.not_applicable < (20 if name in {"B8 by angles", "B8 by lengths"} else 600)
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_interval_crosscheck_refutes_what_is_wrong(name: str) -> None:
+    tally = crosscheck(WRONG[name], 1000)
+    assert tally.violated > 0, f"{name}: {tally}"
+
+
+def test_certificate_holds_on_moderate_cases() -> None:
+    tally = crosscheck(formulas.certified, 1000, seed=1, draw=draw_small)
+    assert (tally.violated, tally.undecided) == (0, 0)
     assert tally.holds > 500
     assert tally.not_applicable > 50
 
 
 def test_interval_crosscheck_is_reproducible() -> None:
-    assert interval_crosscheck(50, seed=7) == interval_crosscheck(50, seed=7)
+    first, second = (crosscheck(formulas.certified, 50, seed=7) for _ in range(2))
+    assert first == second
+    assert first != crosscheck(formulas.certified, 50, seed=8)
 
 
-def test_interval_crosscheck_has_power(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A constant that is ten thousand times too small must be caught."""
-    honest = intervals._segment_distance_squared
-    monkeypatch.setattr(intervals, "_segment_distance_squared", lambda w, delta: 10**8 * honest(w, delta))
-    assert interval_crosscheck(100).violated > 0
+def test_an_overlap_is_undecided_and_nothing_to_compare_is_not_applicable() -> None:
+    wide = IV.mpf([0, 2])
+    assert crosscheck(lambda g: [(wide, IV.mpf(1))], 20).undecided > 10
+    assert crosscheck(lambda g: None, 20).not_applicable == 20
+
+
+def test_intervals_contain_the_exact_values() -> None:
+    W, delta = sp.Matrix([[5, 0], [3, 4]]), sp.Matrix([[-1, 1], [0, 1]])
+    rows = [[tuple(map(Fraction, map(int, row))) for row in matrix.tolist()] for matrix in (W, delta)]
+    for s in (0, 1, 2):
+        g = Geometry(Case(*rows, s))
+        pairs = (
+            (g.change, change(W, delta, s)),
+            (g.first_order, first_order(W, delta, s)),
+            (g.gradient_norm, sp.sqrt(k_grad_squared(W, s))),
+            (formulas.enclosure(g)[0][1], second_order(W, delta, s)),
+            (formulas.certified(g)[0][1], sp.sqrt(k_cert_squared(W, delta, s) * frobenius_squared(delta))),
+            (
+                formulas.unconditional(g)[0][1],
+                sp.sqrt(k_star_squared(W, delta, s) * frobenius_squared(delta)),
+            ),
+            (formulas.angular(g)[0][1], angular_bound(W, delta, s, end=W + delta)),
+            (formulas.edit_free(g)[0][1], bound_at(W, sp.sqrt(frobenius_squared(delta)), s)),
+        )
+        for interval, exact in pairs:
+            known = IV.mpf(str(exact.evalf(60)))
+            assert interval.a <= known.b, (s, exact)
+            assert known.a <= interval.b, (s, exact)
+            assert interval.delta < 1e-40, (s, exact)
 
 
 def test_certificate_refuses_what_it_cannot_certify() -> None:
