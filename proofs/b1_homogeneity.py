@@ -39,7 +39,13 @@ def prove() -> Proof:
                 "all d, s, every pair, hence all n",
                 _degree_minus_1,
             ),
-            Step("Both sides", "‖(cΔW)X‖ = c‖ΔV‖ and (ΔHE/(K/c))² = c²(ΔHE/K)²", "all n, d, s", _both_sides),
+            Step(
+                "Both sides, from the definitions",
+                "W = (25, 0; 7, 24), ΔW = (0, 0; −y, 0), X = I: HE_s(cW + cΔW) − HE_s(cW), c²K²(cW) and "
+                "‖(cΔW)X‖²/c² do not depend on c > 0",
+                "exact, n = d = 2, every c > 0 and y > 0, s = 0, 1, 2",
+                _both_sides,
+            ),
             Step(
                 "The unsquared reading breaks",
                 "c > ‖ΔV‖/(ΔHE/K)²  ⇒  c²(ΔHE/K)² − c‖ΔV‖ > 0",
@@ -48,8 +54,9 @@ def prove() -> Proof:
             ),
             Step(
                 "The squared reading is scale-free",
-                "‖cΔV‖² / (c²(ΔHE/K)²) = ‖ΔV‖² / (ΔHE/K)²",
-                "all n, d, s",
+                "the same data with y = 14: ‖cΔV‖²/(ΔHE/K)² is 196·128/5625 at every c, while ‖cΔV‖/(ΔHE/K)² "
+                "is 14·128/(5625 c), below 1 for c > 0.32",
+                "exact, n = d = 2, s = 1, every c > 0",
                 _squared,
             ),
             Step(
@@ -98,8 +105,18 @@ def _degree_minus_1() -> bool:
 
 
 def _both_sides() -> bool:
-    change, K = sp.symbols("ΔHE K", positive=True)
-    return equal((change / (K / k)) ** 2, k**2 * (change / K) ** 2) and equal(sp.sqrt((k * v) ** 2), k * v)
+    size = sp.Symbol("y", positive=True)
+    edit = sp.Matrix([[0, 0], [-size, 0]])
+
+    def constant(of_c: sp.Expr) -> bool:
+        return equal(of_c, of_c.subs(k, 1))
+
+    return all(
+        constant(change(k * W, k * edit, q))
+        and constant(k_grad_squared(k * W, q) * k**2)
+        and constant(frobenius_squared(k * edit * X) / k**2)
+        for q in (0, 1, 2)
+    )
 
 
 def _breaks() -> bool:
@@ -109,7 +126,11 @@ def _breaks() -> bool:
 
 
 def _squared() -> bool:
-    return equal((k * v) ** 2 / (k**2 * e**2), v**2 / e**2)
+    bound = change(k * W, k * DELTA) ** 2 / k_grad_squared(k * W)
+    output2 = frobenius_squared(k * DELTA * X)
+    level = sp.Rational(128, 5625)
+    unsquared = equal(sp.sqrt(output2) / bound, 14 * level / k) and bool(14 * level < sp.Rational(32, 100))
+    return unsquared and equal(output2 / bound, 196 * level)
 
 
 def _bound() -> sp.Expr:

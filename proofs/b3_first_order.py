@@ -1,4 +1,4 @@
-"""B3: with K = ‖∇HE(W)‖_F, Theorem 1 fails for arbitrarily small edits."""
+"""B3: with the paper's K read as ‖∇HE(W)‖_F, Theorem 1 fails for arbitrarily small edits."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from proofs.proof import Counterexample, Proof, Step, equal, positive
 from proofs.vectors import Span
 
 s, D, rho_1, rho_2, w = sp.symbols("s D ‖w_1‖ ‖w_2‖ 1−D²/4", positive=True)
-e, x, y = sp.symbols("ε x y", positive=True)
+x, y = sp.symbols("x y", positive=True)
 t = sp.Symbol("t", real=True)
 c = 1 - D**2 / 2
 PAIR = Span(sp.Matrix([[1, c], [c, 1]]))
@@ -25,10 +25,11 @@ def prove() -> Proof:
         id="B3",
         title="K_grad bounds to first order only",
         theorem=(
-            "For n = 2, any d, s ≥ 0 and any W with 0 < D < 2: along ΔW = ε∇HE_s(W) with X = I, "
-            "‖ΔV‖_F² < (ΔHE/K_grad)² for every small ε > 0. For n > 2 the same holds wherever the second "
-            "derivative of HE along its gradient is positive, which is not everywhere. At a regular simplex "
-            "K_grad = 0 and the inequality says nothing."
+            "Read the paper's K as K_grad = ‖∇HE_s(W)‖_F. For n = 2, any d, s ≥ 0 and any W with 0 < D < 2: "
+            "along ΔW = ε∇HE_s(W) with X = I, ‖ΔV‖_F² < (ΔHE/K_grad)² for all sufficiently small ε > 0, not "
+            "for every ε. For n > 2 the same holds wherever the second derivative of HE along its gradient "
+            "is positive, which is not everywhere. At a regular simplex K_grad = 0 and the inequality says "
+            "nothing."
         ),
         steps=(
             Step(
@@ -48,9 +49,9 @@ def prove() -> Proof:
             Step("It is positive", "0 < D < 2  ⇒  f''(0) > 0", "n = 2; all d, s ≥ 0", _convex),
             Step(
                 "Hence a violation",
-                "f(ε) − f(0) > ε f'(0) = K_grad‖ΔW‖ for small ε: with f'(0) = g², ‖ΔW‖ = εg and excess q > "
-                "0, ((ε g² + q)/g)² − (ε g)² > 0",
-                "n = 2; all d, s ≥ 0",
+                "with f'(0) = K_grad² and ‖ΔW‖ = εK_grad:  (ΔHE/K_grad)² − ‖ΔW‖² = f''(0)ε³ + O(ε⁴), "
+                "positive for all sufficiently small ε > 0",
+                "every f with three derivatives, f'(0) > 0; so n = 2, all d, s ≥ 0",
                 _violation,
             ),
             Step(
@@ -60,7 +61,7 @@ def prove() -> Proof:
                 _family,
             ),
             Step(
-                "violates at every ε",
+                "violates for every ε in (0, √2)",
                 "f² > (f(0) + ε)² = 2(1 + x)²  ⇔  (1 + x²) − (1 − x²)² = x²(3 − x²) > 0 on 0 < x < 1",
                 "n = d = 2, s = 1, every ε in (0, √2)",
                 _every_step,
@@ -72,6 +73,13 @@ def prove() -> Proof:
                 _member,
             ),
             Step(
+                "Not at every ε",
+                "the same direction from W = I_2 with ε = 3√2, ΔW = (0, 3; 3, 0): ΔHE = √5 − √2, "
+                "‖ΔV‖² = 18 > (ΔHE/K_grad)²: the inequality holds",
+                "exact, n = d = 2, s = 1",
+                _large_step,
+            ),
+            Step(
                 "Not at every W",
                 "W = (±24, 0, 7; 0, ±24, −7): f'(0) > 0 and f''(0) < 0, so small ε satisfy the inequality",
                 "exact, n = 4, d = 3, s = 1",
@@ -79,16 +87,21 @@ def prove() -> Proof:
             ),
             Step(
                 "Void at the simplex",
-                "c_ij = −1/(n−1) and Σû_j = 0  ⇒  Σ_{j≠i}(û_j − c_ij û_i) = −û_i + û_i = 0: K_grad = 0",
-                "all n ≥ 2, d, s ≥ 0 (all D_ij are equal, the gradient is a multiple of this sum)",
+                "c_ij = −1/(n−1): ‖Σ_{j≠i}(û_j − c_ij û_i)‖² = 0, so K_grad = 0 (all D_ij are equal, a row "
+                "of the gradient is a multiple of this sum); two opposite neurons and three at 120° by the "
+                "definition",
+                "n = 2, …, 7 from the Gram matrix, all s ≥ 0; exact for n = 2, 3, s = 0, 1, 2",
                 _simplex,
             ),
         ),
         conclusion=(
             "K_grad‖ΔW‖ is the first Taylor term of ΔHE and no bound of it: convexity along the gradient "
-            "puts ΔHE above, however small the edit. Two corrections: 'at random W' holds for every W when n "
-            "= 2, but for n = 4, d = 3 there are W whose energy is concave along its own gradient (near a "
-            "square); and K_tri = K_grad for n = 2 (B4), so K_tri is refuted with it."
+            "puts ΔHE above, however small the edit. Two corrections: for n = 2 it is so at every W and not "
+            "only at random ones, while for n = 4, d = 3 there are W whose energy is concave along its own "
+            "gradient (near a square). K_grad is one reading of the paper's K; its source implies K_tri as "
+            "well (B4). For n = 2 the two are equal and K_tri is refuted with K_grad. For n > 2 with K_tri "
+            "> K_grad every sufficiently small edit satisfies the inequality with K_tri, so nothing here "
+            "speaks against it."
         ),
         counterexamples=(
             Counterexample(
@@ -150,8 +163,11 @@ def _convex() -> bool:
 
 
 def _violation() -> bool:
-    g, q = sp.symbols("g q", positive=True)
-    return positive(sp.expand(((e * g**2 + q) / g) ** 2 - (e * g) ** 2))
+    f = sp.Function("f")
+    slope, bend = (sp.diff(f(t), t, order).subs(t, 0) for order in (1, 2))
+    excess = (f(t) - f(0)) ** 2 / slope - t**2 * slope
+    orders = [sp.diff(excess, t, order).subs(t, 0).doit() / sp.factorial(order) for order in range(4)]
+    return all(equal(value, 0) for value in orders[:3]) and equal(orders[3], bend)
 
 
 def _family() -> bool:
@@ -174,6 +190,14 @@ def _member() -> bool:
     return direction and value and bool(below) and bool(lower**2 > 2 * seventh**2)
 
 
+def _large_step() -> bool:
+    edit = _edit(sp.Integer(3))
+    rise = change(W, edit)
+    direction = equal(gradient(W) * 3 * sp.sqrt(2), edit)
+    value = equal(rise, sp.sqrt(5) - sp.sqrt(2)) and frobenius_squared(edit * X) == 18
+    return direction and value and equal(k_grad_squared(W), 1) and bool(rise**2 < 18)
+
+
 def _concave() -> bool:
     f = energy(NEAR_SQUARE + t * gradient(NEAR_SQUARE))
     slope, bend = (sp.simplify(sp.diff(f, t, order).subs(t, 0)) for order in (1, 2))
@@ -181,7 +205,12 @@ def _concave() -> bool:
 
 
 def _simplex() -> bool:
-    n = sp.Symbol("n", positive=True)
-    cosine = -1 / (n - 1)
-    others = -1  # Σ_{j≠i} û_j = −û_i, in units of û_i
-    return equal(others - (n - 1) * cosine, 0)
+    def vanishes(n: int) -> bool:
+        cosine = sp.Rational(-1, n - 1)
+        space = Span(sp.Matrix(n, n, lambda i, j: 1 if i == j else cosine))
+        first, *others = space.generators()
+        return space.square(sum((u - cosine * first for u in others), sp.zeros(n, 1))) == 0
+
+    regular = (sp.Matrix([[1, 0], [-2, 0]]), sp.Matrix([[2, 0], [-1, sp.sqrt(3)], [-1, -sp.sqrt(3)]]))
+    literal = all(equal(k_grad_squared(weights, k), 0) for weights in regular for k in (0, 1, 2))
+    return literal and all(map(vanishes, range(2, 8)))

@@ -71,7 +71,7 @@ def prove() -> Proof:
                 "Its Gram matrix",
                 "G = (n/(n−1))(I − J/n) with J = 11ᵀ, J² = nJ: I − J/n is a projection of trace n − 1, so "
                 "G ⪰ 0 has rank n − 1",
-                "all n ≥ 2",
+                "a projection for all n ≥ 2; trace and rank of G itself for n ≤ 7 (tr J = n for every n)",
                 _rank,
             ),
             Step(
@@ -146,8 +146,15 @@ def _rank() -> bool:
     cosine = -1 / (n - 1)
     projection = 1 - J / n
     gram = ones.equal((1 - cosine) + cosine * J, n / (n - 1) * projection)
-    trace = n - n / n  # tr(I − J/n), with tr I = tr J = n
-    return gram and ones.equal(projection * projection, projection) and equal(trace, n - 1)
+    idempotent = ones.equal(projection * projection, projection)
+
+    def literal(size: int) -> bool:
+        """Whether the matrix of cosines itself is n/(n−1) times a projection, of trace and rank n − 1."""
+        G = sp.Matrix(size, size, lambda i, j: 1 if i == j else sp.Rational(-1, size - 1))
+        scaled = G * sp.Rational(size - 1, size)
+        return scaled**2 == scaled and scaled.trace() == size - 1 == G.rank()
+
+    return gram and idempotent and all(map(literal, range(2, 8)))
 
 
 def _attained() -> bool:

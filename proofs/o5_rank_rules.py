@@ -7,11 +7,13 @@ from itertools import accumulate
 
 import sympy as sp
 
+from proofs.exact import norm
 from proofs.proof import Counterexample, Proof, Step
 
 LESS, TIE, MORE = -1, 0, 1  # a cumulative share against η
 Signs = tuple[int, ...]
 TIED = sp.ImmutableMatrix([[1, 0], [0, 1]])
+UNEQUAL = sp.ImmutableMatrix(sp.diag(9, 1, 1, 1, 1))
 
 
 def prove() -> Proof:
@@ -20,10 +22,12 @@ def prove() -> Proof:
         id="O5",
         title="Two rank rules",
         theorem=(
-            "Let S_1 ≤ … ≤ S_d = 1 be the cumulative eigenvalue shares and 0 < η ≤ 1. The paper's rank is "
-            "min{r : S_r ≥ η}, the released one #{k : S_k ≤ η} + 1. They differ by #{k : S_k = η}: by 0 "
-            "without a tie, by 1 at a tie with η < 1; at η = 1 the released rank is d + 1, one more than "
-            "there are columns."
+            "Let S_1 ≤ … ≤ S_d = 1 be the cumulative eigenvalue shares of one spectrum and 0 < η ≤ 1. The "
+            "paper's counting rule is min{r : S_r ≥ η}, the released one #{k : S_k ≤ η} + 1. On that one "
+            "spectrum they differ by #{k : S_k = η}: by 0 without a tie, by 1 at a tie with η < 1; at η = 1 "
+            "the released rank is d + 1, one more than there are columns. Raw rows (the paper's) and unit "
+            "rows (the released code's) have two spectra, and there is no bound of the difference of their "
+            "ranks but d − 1."
         ),
         steps=(
             Step(
@@ -57,12 +61,26 @@ def prove() -> Proof:
                 "exact, n = d = 2",
                 _tie,
             ),
+            Step(
+                "Two spectra",
+                "W = diag(9, 1, 1, 1, 1), η = ½, no tie: raw rows have shares 81/85, …, rank 1 by either "
+                "rule; unit rows have 1/5, …, rank 3 by either rule",
+                "exact, n = d = 5",
+                _two_spectra,
+            ),
+            Step(
+                "As far apart as can be",
+                "diag(x, 1, …, 1), η = 1 − 1/(2d), x² ≥ 2d²: raw rank 1, unit rank d",
+                "d = 2, …, 8, at x = 2d",
+                _far_apart,
+            ),
         ),
         conclusion=(
-            "Without an exact tie the two counts agree; what differs on real weights is the matrix, because "
-            "the released code normalises the rows and reads the current weights. When W has rank ρ < d, "
-            "η = 1 makes the gap d + 1 − ρ, not one. In floating point the last share may miss 1 by "
-            "rounding, and with it the overflow: η = 1 has to be handled by hand."
+            "Without an exact tie the two counts agree on one spectrum; what differs on real weights is the "
+            "matrix, because the released code normalises the rows and reads the current weights. The ranks "
+            "of the two then differ by as much as the row norms make them. When W has rank ρ < d, η = 1 "
+            "makes the gap d + 1 − ρ, not one. In floating point the last share may miss 1 by rounding, and "
+            "with it the overflow: η = 1 has to be handled by hand."
         ),
         counterexamples=(
             Counterexample(
@@ -73,6 +91,16 @@ def prove() -> Proof:
                     ("η", sp.Rational(1, 2)),
                     ("paper's rank", sp.Integer(1)),
                     ("released rank", sp.Integer(2)),
+                ),
+            ),
+            Counterexample(
+                refutes="raw and unit rows give ranks that differ by at most one",
+                W=UNEQUAL,
+                delta=sp.ImmutableMatrix(sp.zeros(5)),
+                values=(
+                    ("η", sp.Rational(1, 2)),
+                    ("rank, raw rows", sp.Integer(1)),
+                    ("rank, unit rows", sp.Integer(3)),
                 ),
             ),
         ),
@@ -158,3 +186,23 @@ def _tie() -> bool:
     shares = shares_of(list((TIED.T * TIED).diagonal()))
     at_half = (paper_rank(shares, half), released_rank(shares, half)) == (1, 2)
     return at_half and (paper_rank(shares, one), released_rank(shares, one)) == (2, 3)
+
+
+def _ranks(W: sp.Matrix, eta: sp.Expr) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return the ranks (paper's rule, released rule) of raw rows and of unit rows, W Wᵀ being diagonal."""
+    unit = sp.diag(*(1 / norm(W.row(i)) for i in range(W.rows))) * W
+    shares = [shares_of(sorted((A * A.T).diagonal(), reverse=True)) for A in (W, unit)]
+    raw, normalised = ((paper_rank(of, eta), released_rank(of, eta)) for of in shares)
+    return raw, normalised
+
+
+def _two_spectra() -> bool:
+    return _ranks(UNEQUAL, sp.Rational(1, 2)) == ((1, 1), (3, 3))
+
+
+def _far_apart() -> bool:
+    def holds(d: int) -> bool:
+        eta = 1 - sp.Rational(1, 2 * d)
+        return _ranks(sp.diag(2 * d, *([1] * (d - 1))), eta) == ((1, 1), (d, d))
+
+    return all(map(holds, range(2, 9)))
