@@ -20,7 +20,16 @@ from torch import Tensor
 from sphere_theory.arrays import Array, as_choice, as_matrix, as_real, frobenius, full_precision
 from sphere_theory.energy import energy_gradient, gradient_factor, off_diagonal, potential
 from sphere_theory.errors import CertificateError, InputError
-from sphere_theory.motion import EPS, RESOLVED, Motion, add_to_rows, as_motion, change_along, pulls
+from sphere_theory.motion import (
+    EPS,
+    RESOLVED,
+    Motion,
+    add_to_rows,
+    as_motion,
+    change_along,
+    pulls,
+    pulls_at_ends,
+)
 from sphere_theory.neurons import Tile, as_neurons, opposite_squares, require_distinct, tiles
 
 KINDS = ("unconditional", "gradient", "triangle", "certified")
@@ -104,6 +113,31 @@ def bound_constant(W: Array, delta: object = None, *, kind: str = "unconditional
         require_distinct(tile, "W")
     sums, _ = pulls(neurons, s, eps=motion.eps, argument=argument, summed=rises)
     return frobenius(sums / motion.longer())
+
+
+def larger_end(motion: Motion, s: float) -> float:
+    """The larger of K* with the pulls at W and with those at W + ΔW: it bounds |ΔHE| whichever end is higher.
+
+    Parameters
+    ----------
+    motion
+        The edit.
+    s
+        Exponent.
+
+    Returns
+    -------
+    float
+        No less than the unconditional constant, and close to it for a short step, without an energy.
+
+    Raises
+    ------
+    CoincidentNeuronsError
+        Two neurons share a direction, before or after.
+    """
+    pulled = pulls_at_ends(motion, s)
+    lengths = motion.longer()
+    return max(frobenius(pulled.before / lengths), frobenius(pulled.after / lengths))
 
 
 @dataclass(frozen=True)

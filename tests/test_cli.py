@@ -217,7 +217,7 @@ def test_edit_prints_a_table_and_a_summary(edited):
         shown = line.split()
         assert shown[0] == f"{row['edits']:.0f}"
         assert shown[2] == f"{row['efficacy']:.3f}"
-        assert row["total_certified"] in line
+        assert row["total_unconditional"] in line
     assert frame["edits"].tolist() == list(range(20, 301, 20))
     assert f"{info.id}, complete, 300 edits" in ran.stdout
     assert "ridge=5" in ran.stdout

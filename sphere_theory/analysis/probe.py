@@ -109,8 +109,9 @@ def probe_bound(
     pandas.DataFrame
         One row for each cell and constant, with the columns of `Cell` and
 
-        - constant: "gradient", "triangle" or "certified";
-        - trials, applicable, violations: counts; violation_rate: violations/applicable;
+        - constant: "unconditional", "gradient", "triangle" or "certified";
+        - trials, applicable, violations, undecided: counts, the last of those whose two sides are equal to
+          their rounding; violation_rate: violations/applicable;
         - worst_margin: min 1 − lower_bound/‖ΔV‖²; worst_trial: where, for `trials.draw`;
         - tightness_median, tightness_max: of lower_bound/‖ΔV‖²;
         - not_orthonormal, uncovered, not_small, uncertified: share of trials with ‖XᵀX − I‖₂ > 1e-5; with
@@ -152,7 +153,7 @@ def summary(table: pd.DataFrame, constant: str = "gradient") -> pd.DataFrame:
     table
         What `probe_bound` returned, or some of its rows.
     constant
-        "gradient", "triangle" or "certified".
+        "unconditional", "gradient", "triangle" or "certified".
 
     Returns
     -------
@@ -280,6 +281,7 @@ def _statistics(outcomes: Sequence[tuple[str, float]]) -> Record:
         "trials": len(verdicts),
         "applicable": applicable,
         "violations": violations,
+        "undecided": verdicts.count("undecided"),
         "violation_rate": violations / applicable if applicable else math.nan,
         "worst_margin": 1 - largest,
         "worst_trial": int(np.nanargmax(tightness)) if compared else -1,
@@ -300,6 +302,6 @@ def _table(rows: list[Record]) -> pd.DataFrame:
     import pandas as pd
 
     words = ("inputs", "direction", "constant")
-    counts = ("n", "d", "trials", "applicable", "violations", "worst_trial")
+    counts = ("n", "d", "trials", "applicable", "violations", "undecided", "worst_trial")
     table = pd.DataFrame(rows)
     return table.astype({name: float for name in table.columns if name not in words + counts})

@@ -199,7 +199,7 @@ def fronts(points: pd.DataFrame, host: str) -> pd.DataFrame:
 
 
 def audited(points: pd.DataFrame, host: str) -> pd.DataFrame:
-    """The longest courses with audits and certificates.
+    """The longest courses with audits and a path bound.
 
     Parameters
     ----------
@@ -213,9 +213,9 @@ def audited(points: pd.DataFrame, host: str) -> pd.DataFrame:
     pandas.DataFrame
         Some of the points, or none.
     """
-    if "total_certified" not in points:
+    if "total_sign" not in points:
         return points.iloc[:0]
-    return _longest(courses(points.dropna(subset=["total_certified", "path_bound"]), host))
+    return _longest(courses(points.dropna(subset=["total_sign", "path_bound"]), host))
 
 
 def step_sizes(points: pd.DataFrame, host: str) -> pd.DataFrame:
@@ -234,9 +234,9 @@ def step_sizes(points: pd.DataFrame, host: str) -> pd.DataFrame:
         Some of the points, or none.
     """
     own = points[points["host"] == host]
-    if "total_certified" not in own:
+    if "total_sign" not in own:
         return points.iloc[:0]
-    own = _once(own.dropna(subset=["total_certified", "path_bound"]))
+    own = _once(own.dropna(subset=["total_sign", "path_bound"]))
     own = own[(own["editor"] == own["base"]) | (own["editor"] == own["base"] + " + SPHERE")]
     found = []
     for _, same in own.groupby(["batch_size", "conditions"], sort=False):

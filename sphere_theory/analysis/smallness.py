@@ -1,9 +1,10 @@
 """Where small perturbations end: along each stream, as a function of its step size and its edit count.
 
-Theorem 1 is argued for a small ΔW. A stream leaves that range in stages: one certificate no longer covers the
-way from W0 (ledger B5), then single steps are no longer certified, so that the path bound has no value (B6);
-the first-order change of the energy, which the paper's proof rests on, is off by more than 10%; the edits
-themselves are no longer there. Step sizes differ as the editors' own λ does.
+Theorem 1 is argued for a small ΔW. The bound that replaces it (ledger B8) holds for every edit, but a stream
+leaves the range of the paper's argument in stages: the sign of ΔHE is no longer certified by its second
+order (B9); neurons may have met on the way from W0 (B5); the first-order change of the energy, which the
+proof rests on, is off by more than 10%; the edits themselves are no longer there. Step sizes differ as the
+editors' own λ does.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 
 # What ends, and how figures call it.
 CRITERIA: Mapping[str, str] = {
-    "whole": "one certificate covers the whole way",
-    "steps": "every single step is certified",
+    "sign": "sign of ΔHE certified, the whole way",
+    "apart": "no two neurons can have met",
     "taylor": f"first order right to {TAYLOR_TOLERANCE:.0%}",
     "efficacy": f"efficacy at {LEVEL:g} or above",
 }
@@ -37,7 +38,7 @@ ENDED, HELD, NEVER = "ended", "held", "never"
 # Runs that agree in these differ in the seed alone.
 SETTING = ("base", "editor", "settings", "planned")
 
-_NEEDED = ("total_certified", "path_bound", "total_first_order_error", "efficacy", "step_norm")
+_NEEDED = ("total_sign", "total_smallest_gap", "total_first_order_error", "efficacy", "step_norm")
 
 # Fewer runs, fewer of them that ended between two points, or steps of those within this factor of each other
 # say nothing of a power of the step: where a larger step always fails at once and a smaller one always holds,
@@ -59,7 +60,7 @@ def ends_of_smallness(points: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     points
-        Of runs with audits and certificates, as `gather` returns them.
+        Of runs with audits, as `gather` returns them.
 
     Returns
     -------
@@ -72,13 +73,13 @@ def ends_of_smallness(points: pd.DataFrame) -> pd.DataFrame:
     Raises
     ------
     InputError
-        Points without audits or certificates.
+        Points without audits.
     """
     import pandas as pd
 
     missing = [name for name in _NEEDED if name not in points or points[name].isna().all()]
     if not len(points) or missing:
-        raise InputError("points", "points with audits and certificates", f"none with {', '.join(missing)}")
+        raise InputError("points", "points with audits", f"none with {', '.join(missing)}")
     rows = []
     for _, run in points.groupby("run", sort=False):
         first = run.iloc[0]
@@ -105,10 +106,10 @@ def _end(run: pd.DataFrame, criterion: str) -> dict[str, Any]:
 
 
 def _good(run: pd.DataFrame, criterion: str) -> np.ndarray:
-    if criterion == "whole":
-        good = run["total_certified"] != "not applicable"
-    elif criterion == "steps":
-        good = np.isfinite(run["path_bound"])
+    if criterion == "sign":
+        good = run["total_sign"] != 0
+    elif criterion == "apart":
+        good = run["total_smallest_gap"] > 0
     elif criterion == "taylor":
         good = run["total_first_order_error"] <= TAYLOR_TOLERANCE
     else:

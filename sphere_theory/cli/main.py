@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from sphere_theory.cli import layers, ledger, streams, study
+from sphere_theory.cli import attack, layers, ledger, streams, study
 from sphere_theory.errors import SphereTheoryError
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app = typer.Typer(
 for _command in (
     ledger.verify,
     ledger.claims,
+    attack.attack,
     layers.energy,
     streams.edit,
     streams.sweep,

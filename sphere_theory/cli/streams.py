@@ -68,7 +68,7 @@ def edit(
     noise: Annotated[float, typer.Option(help="Paraphrases as noisy keys of this ratio.", min=0)] = 0.0,
     every: Annotated[int, typer.Option(help="Batches between two rows with all measures.", min=1)] = 5,
     candidates: Annotated[int, typer.Option(help="Values among which the nearest is sought.", min=2)] = 1000,
-    certificate: Annotated[bool, typer.Option(help="Certify every step for the path bound.")] = True,
+    certificate: Annotated[bool, typer.Option(help="Bound every step for the path bound.")] = True,
     dtype: Annotated[str, typer.Option(help="Of the weights: float32 or float64.")] = "float64",
     keep_updates: Annotated[bool, typer.Option(help="Keep ΔW of every batch.")] = False,
     fresh: Annotated[
@@ -158,8 +158,8 @@ class _StreamTable:
         "energy_uniform": ("HE/unif.", "{:.5f}"),
         "energy_change": ("ΔHE", "{:.4g}"),
         "edit_norm": ("‖ΔW‖/‖W‖", "{:.3g}"),
-        "total_certified": ("certificate", "{}"),
-        "total_gradient_tightness": ("tightness", "{:.1e}"),
+        "total_unconditional": ("Theorem 1", "{}"),
+        "total_unconditional_tightness": ("tightness", "{:.1e}"),
     }
 
     def __init__(self) -> None:
@@ -195,8 +195,8 @@ def _print_run(store: RunStore, id: str) -> None:
 
 def _path_bound(value: float) -> str:
     if math.isinf(value):
-        return "none: a step was too large to be certified"
-    return f"|ΔHE| ≤ Σ K_t‖ΔW_t‖ = {value:.4g}"
+        return "none: neurons coincided after a step"
+    return f"|ΔHE| ≤ Σ K*_t‖ΔW_t‖ = {value:.4g}"
 
 
 def _spent(frame: pd.DataFrame) -> list[str]:

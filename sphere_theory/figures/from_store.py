@@ -356,11 +356,11 @@ FIGURES: Mapping[str, RunFigure] = {
         _collapse_forecasts,
         f"{_COURSE}, of two or more editors that collapse later",
     ),
-    "stress": RunFigure(selection.audited, _stress, f"{_COURSE}, with audits and certificates"),
+    "stress": RunFigure(selection.audited, _stress, f"{_COURSE}, with audits and a path bound"),
     "stress-steps": RunFigure(
         selection.step_sizes,
         _stress_steps,
-        f"streams with audits and certificates of an editor with {STEPS_NEEDED} or more λ, each on "
+        f"streams with audits and a path bound of an editor with {STEPS_NEEDED} or more λ, each on "
         f"{SEEDS_NEEDED} or more seeds",
     ),
     "edit-size": RunFigure(selection.courses, _sizes, _COURSE),

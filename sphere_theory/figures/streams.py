@@ -128,17 +128,17 @@ def _same_scale(row: Any) -> None:
             axes.tick_params(labelleft=False)
 
 
-# Column, title and scale of each panel under stress; the certificate needs gaps above 0.
+# Column, title and scale of each panel under stress.
 STRESS = {
     "total_smallest_gap": ("smallest gap min φ (radians)", "linear"),
     "total_first_order_error": ("first-order error |ΔHE − ⟨∇HE, ΔW⟩| / |ΔHE|", "log"),
-    "total_gradient_tightness": ("tightness (ΔHE/K)² / ‖ΔV‖², K gradient", "log"),
+    "total_unconditional_tightness": ("tightness (ΔHE/K*)² / ‖ΔV‖²", "log"),
     "energy_change": ("ΔHE (symmetric log)", "symlog"),
 }
 
 
 def stress(points: pd.DataFrame) -> Figure:
-    """The whole way's certificate, first-order error, tightness and ΔHE along streams.
+    """Smallest gap, first-order error, tightness and ΔHE along streams.
 
     Parameters
     ----------
@@ -148,8 +148,8 @@ def stress(points: pd.DataFrame) -> Figure:
     Returns
     -------
     Figure
-        A line a run in the colour of its base editor, dashed with SPHERE, and above them for how long one
-        certificate covers the whole way, or at least every single step.
+        A line a run in the colour of its base editor, dashed with SPHERE, and above them for how long the
+        sign of ΔHE is certified, and no two neurons can have met.
     """
     bases = list(dict.fromkeys(points["base"]))
     palette = {base: COLOURS[k % len(COLOURS)] for k, base in enumerate(bases)}
@@ -158,22 +158,22 @@ def stress(points: pd.DataFrame) -> Figure:
     figure.clear()
     layout = [["status", "status"], *np.array(list(STRESS)).reshape(2, 2).tolist()]
     axes = figure.subplot_mosaic(layout, height_ratios=[0.3 + 0.1 * editors, 1, 1])
-    _certified_until(axes["status"], points, palette)
+    _lasting(axes["status"], points, palette)
     for column, (title, scale) in STRESS.items():
         _stressed(axes[column], points, column, palette, scale)
         axes[column].set_title(title, loc="left", fontsize="small")
         axes[column].set_xlabel("edits")
     gap, taylor = axes["total_smallest_gap"], axes["total_first_order_error"]
     gap.axhline(0, color="0.4", linewidth=0.8)
-    _note(gap, "no certificate for the whole way below 0", 0)
+    _note(gap, "two neurons may have met below 0", 0)
     taylor.axhline(TAYLOR_TOLERANCE, color="0.4", linewidth=0.8)
     _note(taylor, f"right to {TAYLOR_TOLERANCE:.0%} below", TAYLOR_TOLERANCE)
-    figure.suptitle("Where streams leave the range of Theorem 1", x=0.02, ha="left", fontsize="large")
+    figure.suptitle("Where streams leave the range of Theorem 1's proof", x=0.02, ha="left", fontsize="large")
     caption(
         figure,
-        f"{sample_sizes(points)}; one line a run, dashed with SPHERE. Bars: edits up to which a certificate "
-        "covers the whole way from the pretrained weights (filled), or every single step has one (outline), "
-        "mean over seeds; dots: seeds.",
+        f"{sample_sizes(points)}; one line a run, dashed with SPHERE. Bars: edits up to which the sign of "
+        "ΔHE since the pretrained weights is certified (filled), and no two neurons can have met (outline), "
+        "mean over seeds; dots: seeds. The bound ‖ΔV‖² ≥ (ΔHE/K*)² holds at every point.",
         width=140,
     )
     return figure
@@ -202,8 +202,8 @@ def _stressed(axes: Axes, points: pd.DataFrame, column: str, palette: dict[str, 
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def certified_until(points: pd.DataFrame) -> pd.DataFrame:
-    """How far each run is certified.
+def lasting(points: pd.DataFrame) -> pd.DataFrame:
+    """How far each run stays in the range of Theorem 1's proof.
 
     Parameters
     ----------
@@ -213,19 +213,18 @@ def certified_until(points: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row a run: editor, run, whole and steps: the last edits up to which one certificate covers the way
-        from W0 to every point, and up to which every single step has one; 0 if not even the first does.
+        One row a run: editor, run, sign and apart: the last edits up to which the sign of ΔHE since W0 is
+        certified at every point, and up to which no two neurons can have met; 0 if not even at the first.
     """
     import pandas as pd
 
     rows = []
     for (editor, name), run in points.groupby(["editor", "run"], sort=False):
-        whole = run["total_certified"] != "not applicable"
         rows.append({
             "editor": editor,
             "run": name,
-            "whole": _unbroken(run["edits"], whole),
-            "steps": _unbroken(run["edits"], np.isfinite(run["path_bound"])),
+            "sign": _unbroken(run["edits"], run["total_sign"] != 0),
+            "apart": _unbroken(run["edits"], run["total_smallest_gap"] > 0),
         })
     return pd.DataFrame(rows)
 
@@ -234,19 +233,19 @@ def _unbroken(edits: pd.Series, good: pd.Series) -> int:
     return int(edits[good.astype(bool).cummin()].max()) if bool(good.iloc[0]) else 0
 
 
-def _certified_until(axes: Axes, points: pd.DataFrame, palette: dict[str, str]) -> None:
-    found = certified_until(points)
+def _lasting(axes: Axes, points: pd.DataFrame, palette: dict[str, str]) -> None:
+    found = lasting(points)
     editors = dict(points[["editor", "base"]].drop_duplicates().to_numpy())
     for place, (editor, base) in enumerate(editors.items()):
         own, colour = found[found["editor"] == editor], palette[base]
-        axes.barh(place, own["steps"].mean(), height=0.6, facecolor="none", edgecolor=colour, linewidth=1.2)
-        axes.barh(place, own["whole"].mean(), height=0.6, color=colour)
-        axes.plot(own["whole"], [place] * len(own), linestyle="none", marker=".", color="0.2", markersize=3)
-        axes.plot(own["steps"], [place] * len(own), linestyle="none", marker=".", color="0.2", markersize=3)
+        axes.barh(place, own["apart"].mean(), height=0.6, facecolor="none", edgecolor=colour, linewidth=1.2)
+        axes.barh(place, own["sign"].mean(), height=0.6, color=colour)
+        axes.plot(own["sign"], [place] * len(own), linestyle="none", marker=".", color="0.2", markersize=3)
+        axes.plot(own["apart"], [place] * len(own), linestyle="none", marker=".", color="0.2", markersize=3)
     axes.set_yticks(range(len(editors)), list(editors), fontsize="small")
     for tick, base in zip(axes.get_yticklabels(), editors.values(), strict=True):
         tick.set_color(palette[base])
     axes.invert_yaxis()
     axes.set_xlim(0, points["edits"].max())
-    axes.set_title("certified up to this number of edits", loc="left", fontsize="small")
+    axes.set_title("sign certified, neurons apart, up to this number of edits", loc="left", fontsize="small")
     axes.spines[["top", "right"]].set_visible(False)

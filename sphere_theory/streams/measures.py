@@ -16,11 +16,13 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from sphere_theory.arrays import as_count, as_real, frobenius, full_precision
-from sphere_theory.bound import KINDS, BoundAudit, audit_bound, bound_constant
+from sphere_theory.bound import KINDS, BoundAudit, audit_bound
+from sphere_theory.constants import larger_end
 from sphere_theory.editing.problem import LayerMemory
 from sphere_theory.energy import uniform_energy
-from sphere_theory.errors import CertificateError, CoincidentNeuronsError
+from sphere_theory.errors import CoincidentNeuronsError
 from sphere_theory.gram import GramTracker, gram_matrix
+from sphere_theory.motion import as_motion
 from sphere_theory.projection import edit_norm
 from sphere_theory.spectrum import principal_space
 from sphere_theory.streams.sources import EditStream
@@ -52,7 +54,7 @@ class Measures:
     audits
         Whether full rows have the audits of the step and of the whole way. Default True.
     certificate
-        Whether every single step is certified, which the path bound needs: O(n²d). Default True.
+        Whether the change of HE is bounded step by step, which the path bound needs: O(n²d). Default True.
     seed
         Of the candidates.
 
@@ -336,8 +338,8 @@ class Gauge:
 
 
 @full_precision()
-def certify(before: Float[Tensor, "n d"], update: LowRankUpdate | Tensor) -> float:
-    """K_cert‖ΔW‖_F of one step, what the path bound adds up (ledger B6).
+def step_bound(before: Float[Tensor, "n d"], update: LowRankUpdate | Tensor) -> float:
+    """What |ΔHE| of one step cannot exceed, whatever its size; the path bound adds it up (ledger B6, B8).
 
     Parameters
     ----------
@@ -349,11 +351,12 @@ def certify(before: Float[Tensor, "n d"], update: LowRankUpdate | Tensor) -> flo
     Returns
     -------
     float
-        Infinite where no certificate covers the step.
+        K*‖ΔW‖_F, with the larger of the constants at the two ends of the step; infinite where neurons
+        coincide at one of them.
     """
     try:
-        return bound_constant(before, update, kind="certified") * edit_norm(update)
-    except (CertificateError, CoincidentNeuronsError):
+        return larger_end(as_motion(before, update), s=1.0) * edit_norm(update)
+    except CoincidentNeuronsError:
         return math.inf
 
 
@@ -363,6 +366,9 @@ def _audited(name: str, audit: BoundAudit) -> Row:
         f"{name}_first_order_error": audit.first_order_error,
         f"{name}_smallest_gap": audit.smallest_gap,
         f"{name}_largest_turn": audit.largest_turn,
+        f"{name}_enclosed_low": audit.enclosure.low,
+        f"{name}_enclosed_high": audit.enclosure.high,
+        f"{name}_sign": audit.enclosure.sign,
     }
     for kind in KINDS:
         check = audit.check(kind)

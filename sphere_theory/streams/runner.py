@@ -24,7 +24,7 @@ from sphere_theory.editing.problem import Editor, LayerMemory, Step, add_update,
 from sphere_theory.errors import InputError, NonFiniteError, RangeError, ZeroRowError
 from sphere_theory.gram import GramTracker
 from sphere_theory.streams.files import StoreError
-from sphere_theory.streams.measures import Gauge, Measures, Row, certify
+from sphere_theory.streams.measures import Gauge, Measures, Row, step_bound
 from sphere_theory.streams.run_files import RunFiles
 from sphere_theory.streams.sources import EditStream
 from sphere_theory.streams.store import RunStore, environment
@@ -141,7 +141,7 @@ class _Position:
 
     memory: LayerMemory
     tracker: GramTracker[Tensor]
-    path_bound: float  # Σ K_t‖ΔW_t‖_F
+    path_bound: float  # Σ K*_t‖ΔW_t‖_F
     batches: int
 
     def tensors(self) -> dict[str, Tensor]:
@@ -386,7 +386,7 @@ class _Runner:
         row = self.gauge.every_batch(before, after, tracker)
         path_bound = math.nan
         if self.gauge.measures.certificate:
-            path_bound = here.path_bound + certify(before.W, step.update)
+            path_bound = here.path_bound + step_bound(before.W, step.update)
         row["path_bound"] = path_bound
         if self.gauge.due(here.batches, last=stop == len(self.stream)):
             row |= self.gauge.now_and_then(before, after, step.update)

@@ -165,12 +165,12 @@ def test_a_front_needs_another_strength():
     assert not len(selection.fronts(together(*_grid(), runs("memit", ridge=150.0)), HOST))
 
 
-def test_audited_are_the_longest_courses_with_certificates():
+def test_audited_are_the_longest_courses_with_a_path_bound():
     longest = runs("memit", planned=4000, points=20)
     unsure = runs("rect", planned=8000, points=20, drop=("path_bound",))
     chosen = selection.audited(together(longest, unsure), HOST)
     assert names(chosen) == {"memit"}
-    without = PAIR.drop(columns=["total_certified"])
+    without = PAIR.drop(columns=["total_sign"])
     assert not len(selection.audited(without, HOST))
     assert not len(selection.step_sizes(without, HOST))
 

@@ -38,8 +38,8 @@ def constructed(
     return pd.DataFrame({
         "edits": 100 * (place + 1),
         "step_norm": step * np.where(place % 2, 1.1, 0.9),
-        "total_certified": np.where(bad["whole"], "not applicable", "holds"),
-        "path_bound": np.where(bad["steps"], math.inf, 3.0),
+        "total_sign": np.where(bad["sign"], 0, np.where(place % 2, 1, -1)),
+        "total_smallest_gap": np.where(bad["apart"], -0.1, 0.1),
         "total_first_order_error": np.where(bad["taylor"], 0.11, 0.1),
         "efficacy": np.where(bad["efficacy"], 0.49, 0.5),
         "run": f"{base}-{step}-{seed}-{ridge}",
@@ -67,7 +67,7 @@ def test_the_first_count_at_which_it_does_not_hold(criterion: str) -> None:
     assert found["strength"].tolist() == [1.0] * 4
 
 
-@pytest.mark.parametrize("criterion", ["whole", "steps", "taylor"])
+@pytest.mark.parametrize("criterion", ["sign", "apart", "taylor"])
 def test_what_never_held_ended_at_the_first_point(criterion: str) -> None:
     found = ends(constructed(**{criterion: 0})).set_index("criterion").loc[criterion]
     assert found[["outcome", "edits", "after"]].tolist() == [ENDED, 100, 0]
@@ -92,38 +92,38 @@ def test_efficacy_has_to_be_there_before_it_is_lost() -> None:
 
 
 def test_weights_that_are_lost_end_everything() -> None:
-    found = ends(constructed(whole=2, status="collapsed at edit 1030: weights are not finite"))
+    found = ends(constructed(apart=2, status="collapsed at edit 1030: weights are not finite"))
     found = found.set_index("criterion")
     assert set(found["outcome"]) == {ENDED}
-    assert found["edits"].to_dict() == {"whole": 300, "steps": 1030, "taylor": 1030, "efficacy": 1030}
+    assert found["edits"].to_dict() == {"sign": 1030, "apart": 300, "taylor": 1030, "efficacy": 1030}
 
 
-def test_points_without_certificates_are_refused() -> None:
+def test_points_without_audits_are_refused() -> None:
     run = constructed()
-    for change in (run.drop(columns="path_bound"), run.assign(path_bound=math.nan)):
-        with pytest.raises(InputError, match="audits and certificates, got none with path_bound"):
+    for change in (run.drop(columns="total_sign"), run.assign(total_sign=math.nan)):
+        with pytest.raises(InputError, match="points with audits, got none with total_sign"):
             ends_of_smallness(change)
 
 
 def test_over_seeds_a_run_that_held_makes_a_lower_bound() -> None:
-    runs = [constructed(seed=seed, whole=4 + seed, taylor=(4, 9, COUNT)[seed]) for seed in range(3)]
+    runs = [constructed(seed=seed, apart=4 + seed, taylor=(4, 9, COUNT)[seed]) for seed in range(3)]
     found = ends_by_setting(ends(*runs)).set_index("criterion")
-    whole = found.loc["whole"]
-    assert whole["edits"] == pytest.approx((500 * 600 * 700) ** (1 / 3))
-    assert (whole["seeds"], whole["held"]) == (3, 0)
-    assert whole["low"] < whole["edits"] < whole["high"]
+    apart = found.loc["apart"]
+    assert apart["edits"] == pytest.approx((500 * 600 * 700) ** (1 / 3))
+    assert (apart["seeds"], apart["held"]) == (3, 0)
+    assert apart["low"] < apart["edits"] < apart["high"]
     taylor = found.loc["taylor"]
     assert (taylor["held"], taylor["edits"]) == (1, pytest.approx((500 * 1000 * 1000) ** (1 / 3)))
     assert math.isnan(taylor["low"])
-    assert not whole["at_once"]
+    assert not apart["at_once"]
     never = ends_by_setting(ends(constructed(efficacy=0)))
     assert "efficacy" not in set(never["criterion"])
 
 
 @pytest.mark.parametrize(("first", "at_once"), [((0, 0, 0), True), ((0, 0, 1), False)])
 def test_what_held_at_no_point_is_an_upper_bound(first: tuple[int, ...], at_once: bool) -> None:
-    found = ends_by_setting(ends(*(constructed(seed=seed, whole=at) for seed, at in enumerate(first))))
-    assert found.set_index("criterion").loc["whole", "at_once"] == at_once
+    found = ends_by_setting(ends(*(constructed(seed=seed, apart=at) for seed, at in enumerate(first))))
+    assert found.set_index("criterion").loc["apart", "at_once"] == at_once
 
 
 def _simulated(last: float, first: float = 10.0) -> pd.DataFrame:
@@ -135,7 +135,7 @@ def _simulated(last: float, first: float = 10.0) -> pd.DataFrame:
     held = times >= last
     return pd.DataFrame({
         "run": np.arange(100),
-        "criterion": "whole",
+        "criterion": "apart",
         "step": steps,
         "edits": np.where(held, last, np.maximum(after + 10, first)),
         "after": np.where(held, last, np.where(times < first, 0, after)),
@@ -147,12 +147,12 @@ def _simulated(last: float, first: float = 10.0) -> pd.DataFrame:
 def test_the_power_of_the_step_is_found_whatever_is_cut_off(last: float, first: float) -> None:
     table = _simulated(last, first)
     found = step_exponents(table, samples=20).set_index("criterion")
-    whole = found.loc["whole"]
-    assert whole["held"] == (table["outcome"] == HELD).sum()
-    assert whole["exponent"] == pytest.approx(-2, abs=0.15)
-    assert whole["low"] <= whole["exponent"] <= whole["high"]
-    assert np.exp(whole["level"]) == pytest.approx(1000, rel=0.2)
-    assert found.drop("whole")["exponent"].isna().all()
+    apart = found.loc["apart"]
+    assert apart["held"] == (table["outcome"] == HELD).sum()
+    assert apart["exponent"] == pytest.approx(-2, abs=0.15)
+    assert apart["low"] <= apart["exponent"] <= apart["high"]
+    assert np.exp(apart["level"]) == pytest.approx(1000, rel=0.2)
+    assert found.drop("apart")["exponent"].isna().all()
 
 
 def test_what_held_taken_for_an_end_would_flatten_it() -> None:
@@ -160,11 +160,11 @@ def test_what_held_taken_for_an_end_would_flatten_it() -> None:
     table = _simulated(1000.0)
     assert (table["outcome"] == HELD).sum() > 20
     flat = step_exponents(table.assign(outcome=ENDED, after=table["edits"] - 10), samples=3)
-    assert flat["exponent"].iloc[0] > -1.75
+    assert flat.set_index("criterion").loc["apart", "exponent"] > -1.75
 
 
 def test_too_little_to_say_anything_of_a_power() -> None:
-    alike = pd.DataFrame({"run": range(9), "criterion": "whole", "step": np.linspace(1, 1.9, 9)})
+    alike = pd.DataFrame({"run": range(9), "criterion": "apart", "step": np.linspace(1, 1.9, 9)})
     alike = alike.assign(edits=100.0, after=90.0, outcome=ENDED)
     wide = alike.assign(step=np.linspace(1, 9, 9))
     held = wide.assign(outcome=[ENDED] * 2 + [HELD] * 7)
@@ -172,7 +172,8 @@ def test_too_little_to_say_anything_of_a_power() -> None:
     two_sizes = wide.assign(step=[1.0, 1.02, 0.98, 1.01, 9.0, 9.1, 8.9, 9.2, 8.8])
     for table in (alike, wide.iloc[:5], held, at_once, two_sizes):
         assert step_exponents(table, samples=3)["exponent"].isna().all()
-    assert step_exponents(wide, samples=3)["exponent"].iloc[0] == pytest.approx(0, abs=0.05)
+    found = step_exponents(wide, samples=3).set_index("criterion")
+    assert found.loc["apart", "exponent"] == pytest.approx(0, abs=0.05)
 
 
 def test_no_run_that_was_ever_there() -> None:

@@ -39,7 +39,7 @@ def _audit(edit: str, size: float, value: float | None) -> dict:
         "edit": edit,
         "layer": 3,
         "relative_edit": size,
-        "checks": {"gradient": check, "certified": check},
+        "checks": {"gradient": check, "unconditional": check},
     }
 
 
@@ -47,7 +47,7 @@ def test_tightness_leaves_out_what_does_not_apply():
     audits = [_audit("random", 1e-3, 1e-4), _audit("random", 1e-2, 1e-5), _audit("random", 1.0, None)]
     axes = bounds.tightness_by_size(audits).axes[0]
     lines = [line for line in axes.lines if "random" in str(line.get_label())]
-    assert [line.get_label() for line in lines] == ["random, K gradient", "random, K certified"]
+    assert [line.get_label() for line in lines] == ["random, K gradient", "random, K unconditional"]
     for line in lines:
         assert np.array_equal(line.get_xydata(), [[1e-3, 1e-4], [1e-2, 1e-5]])
     assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
@@ -101,12 +101,12 @@ def test_the_map_of_violations_has_the_rate_and_the_worst_of_each_cell():
         _cell("ascent", 1e-3, "gradient", violations=1, tightness=1.5),
         _cell("ascent", 1.0, "gradient", violations=2, tightness="inf"),
         _cell("ascent", 1e-3, "gradient", violations=2, tightness=7.0, inputs="partial"),
-        _cell("random", 1e-3, "certified", violations=0, tightness=0.25),
-        _cell("random", 1e-3, "certified", violations=0, tightness=0.5, inputs="deficient"),
-        _cell("random", 1.0, "certified", violations=0, tightness="nan", applicable=0),
+        _cell("random", 1e-3, "unconditional", violations=0, tightness=0.25),
+        _cell("random", 1e-3, "unconditional", violations=0, tightness=0.5, inputs="deficient"),
+        _cell("random", 1.0, "unconditional", violations=0, tightness="nan", applicable=0),
     ]
     drawn = bounds.violations(rows)
-    complete, partial, triangle, certified = (axes for axes in drawn.axes if axes.images)
+    complete, partial, triangle, proved = (axes for axes in drawn.axes if axes.images)
     rates, numbers = _panel(complete)
     np.testing.assert_array_equal(rates, [[0, np.nan], [0.5, 1]])
     assert numbers == [["2e-4", "–"], ["1.5", "∞"]]
@@ -114,7 +114,7 @@ def test_the_map_of_violations_has_the_rate_and_the_worst_of_each_cell():
     assert [label.get_text() for label in complete.get_xticklabels()] == ["1e-03", "1e+00"]
     assert _panel(partial)[1] == [["–", "–"], ["7", "–"]]
     assert np.isnan(_panel(triangle)[0]).all()
-    assert _panel(certified)[1] == [["0.5", "–"], ["–", "–"]]
+    assert _panel(proved)[1] == [["0.5", "–"], ["–", "–"]]
 
 
 EXAMPLES = [

@@ -89,17 +89,17 @@ def test_every_run_has_its_mark(figure, ends, criterion: str):
 
 def test_lines_join_the_means_of_settings(figure, ends):
     means = ends_by_setting(ends)
-    axes = _panels(figure)["steps"]
+    axes = _panels(figure)["sign"]
     for editor, style in (("memit", "-"), ("memit + SPHERE", "--"), ("alphaedit", "-")):
         (line,) = [one for one in axes.lines if one.get_label() == editor]
-        own = means[(means["editor"] == editor) & (means["criterion"] == "steps")].sort_values("step")
+        own = means[(means["editor"] == editor) & (means["criterion"] == "sign")].sort_values("step")
         np.testing.assert_array_equal(line.get_xydata(), own[["step", "edits"]])
         assert line.get_linestyle() == style
 
 
 def test_the_power_is_drawn_and_said(figure, ends):
-    row = step_exponents(ends, samples=20).set_index("criterion").loc["whole"]
-    axes = _panels(figure)["whole"]
+    row = step_exponents(ends, samples=20).set_index("criterion").loc["apart"]
+    axes = _panels(figure)["apart"]
     (line,) = [one for one in axes.lines if one.get_gid() == "power"]
     x, y = line.get_data()
     np.testing.assert_allclose(np.diff(np.log(y)) / np.diff(np.log(x)), row["exponent"])
@@ -135,6 +135,6 @@ def test_a_store_with_several_strengths_draws_it(tmp_path):
     figure = draw(from_store.Study(store, chosen, 10))
     ends = ends_of_smallness(chosen)
     drawn = [line.get_xydata() for line in figure.axes[0].lines if line.get_gid() in {ENDED, HELD}]
-    assert sum(map(len, drawn)) == (ends["criterion"] == "whole").sum()
+    assert sum(map(len, drawn)) == (ends["criterion"] == "apart").sum()
     assert not len(choose(points[~points["settings"].str.contains("100.0")], host))
-    assert not len(choose(points.drop(columns="total_certified"), host))
+    assert not len(choose(points.drop(columns="total_sign"), host))

@@ -234,19 +234,19 @@ def test_under_stress_each_run_has_a_line_and_each_editor_a_bar(study):
             np.testing.assert_array_equal(line.get_xydata(), run[["edits", column]])
             assert line.get_linestyle() == ("-" if run["eta"].isna().all() else "--")
     status = axes["status"]
-    until = streams.certified_until(points).groupby("editor", sort=False)[["steps", "whole"]].mean()
+    until = streams.lasting(points).groupby("editor", sort=False)[["apart", "sign"]].mean()
     widths = [bar.get_width() for bar in status.patches]
     np.testing.assert_allclose(widths, until.to_numpy().ravel())
     assert [text.get_text() for text in status.get_yticklabels()] == list(until.index)
 
 
-def test_certified_until_is_the_end_of_the_unbroken_beginning(tmp_path):
+def test_what_lasts_is_the_end_of_the_unbroken_beginning(tmp_path):
     with RunStore(tmp_path) as store:
         made_run(store, collapse=500.0)
         made_run(store, collapse=10.0, seed=1)
-        found = streams.certified_until(gather(store))
-    # The gap is above 0 before edit 500, and above one half, for the steps, before edit 250.
-    assert found[["whole", "steps"]].to_numpy().tolist() == [[450, 200], [0, 0]]
+        found = streams.lasting(gather(store))
+    # The gap is above 0 before edit 500, and above one half, for the sign, before edit 250.
+    assert found[["apart", "sign"]].to_numpy().tolist() == [[450, 200], [0, 0]]
 
 
 def test_a_store_is_drawn_host_by_host_with_its_runs_in_the_metadata(study, tmp_path):

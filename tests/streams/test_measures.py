@@ -24,7 +24,7 @@ from sphere_theory.editing.memit_sequential import MemitSequential
 from sphere_theory.editing.problem import Editor
 from sphere_theory.editing.sphere import Sphere
 from sphere_theory.errors import RangeError
-from sphere_theory.streams.measures import Candidates, Gauge, Measures, certify
+from sphere_theory.streams.measures import Candidates, Gauge, Measures, step_bound
 from sphere_theory.streams.runner import Run, run_stream
 from sphere_theory.streams.sources import EditStream
 from sphere_theory.streams.store import RunStore
@@ -224,19 +224,26 @@ def test_sphere_keeps_the_principal_share_small(tmp_path: Path) -> None:
     assert sphere.column("principal_share")[-1] < 0.2 * whole.column("principal_share")[-1]
 
 
-def test_the_path_bound_is_a_sum_of_certified_constants(case: Case) -> None:
+def test_the_path_bound_is_a_sum_over_steps_of_any_size(case: Case) -> None:
     updates = [case.store.files(case.run.id).load_update(batch) for batch in range(len(case.stops))]
     deltas = [u["dense"] if "dense" in u else LowRankUpdate(u["left"], u["right"]) for u in updates]
     total, expected = 0.0, []
     for W, delta in zip(case.weights, deltas, strict=False):
         dense = delta.dense() if isinstance(delta, LowRankUpdate) else delta
-        try:
-            constant = bound_constant(torch.from_numpy(W), dense, kind="certified")
-        except ValueError:
-            constant = math.inf
-        total += constant * float(torch.linalg.vector_norm(dense))
+        # Whichever end of the step is higher: there and back are the two ends.
+        there, back = bound_constant(torch.from_numpy(W), dense), _other_end(W, dense)
+        total += max(there, back) * float(torch.linalg.vector_norm(dense))
         expected.append(total)
     np.testing.assert_allclose(case.column("path_bound"), expected, rtol=1e-6)
+    assert (np.abs(case.column("energy_change")) <= case.column("path_bound")).all()
+
+
+def _other_end(W: np.ndarray, delta: torch.Tensor) -> float:
+    """K* with the pulls at the end of lower energy."""
+    after = W + delta.numpy()
+    end = W if naive.HE(after) > naive.HE(W) else after
+    lengths = np.maximum(np.linalg.norm(W, axis=1), np.linalg.norm(after, axis=1))
+    return float(np.linalg.norm(naive.pulls(end) / lengths))
 
 
 def test_audits_of_the_step_and_of_all(case: Case) -> None:
@@ -325,11 +332,14 @@ def test_layers_of_any_shape_have_a_spectrum(shape: tuple[int, int]) -> None:
     torch.testing.assert_close(_singular_values(W), torch.linalg.svdvals(W))
 
 
-def test_a_step_beyond_any_certificate_costs_infinity() -> None:
+def test_a_step_of_any_size_has_a_bound_unless_neurons_coincide() -> None:
     W = torch.eye(3, 4, dtype=torch.float64)
-    assert certify(W, -1.5 * W) == math.inf
+    assert 0 < step_bound(W, -1.5 * W) < math.inf
+    onto = torch.zeros_like(W)
+    onto[0] = W[1] - W[0]
+    assert step_bound(W, onto) == math.inf
     small = LowRankUpdate(1e-3 * torch.ones(3, 1), torch.ones(4, 1))
-    assert 0 < certify(W, small) < math.inf
+    assert 0 < step_bound(W, small) < math.inf
 
 
 def test_a_layer_that_was_not_moved() -> None:

@@ -172,7 +172,7 @@ def test_every_editor_goes_on_to_the_bit(name: str, dtype: torch.dtype, folder: 
         assert torch.equal(run.weight_at(40), run.weight)
 
 
-@pytest.mark.parametrize("place", ["update", "every_batch", "certify", "save_checkpoint"])
+@pytest.mark.parametrize("place", ["update", "every_batch", "step_bound", "save_checkpoint"])
 def test_no_checkpoint_comes_from_a_position_half_advanced(
     place: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -180,7 +180,7 @@ def test_no_checkpoint_comes_from_a_position_half_advanced(
     owners = {
         "update": GramTracker,
         "every_batch": runner.Gauge,
-        "certify": runner,
+        "step_bound": runner,
         "save_checkpoint": RunFiles,
     }
     found, calls = getattr(owners[place], place), 0
