@@ -41,7 +41,7 @@ r, L = sp.symbols("r L", positive=True)  # shorter over longer of ‖w_i‖ and 
 W = sp.ImmutableMatrix(sp.eye(2))
 THROUGH = sp.ImmutableMatrix([[sp.Rational(-8, 5), sp.Rational(4, 5)], [0, 0]])  # w_1 passes through w_2
 QUARTER = sp.ImmutableMatrix([[-1, 1], [-1, -1]])  # both neurons of I_2 turn by π/2
-CASES = 1500
+CASES = 1200
 
 
 def prove() -> Proof:

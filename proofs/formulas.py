@@ -42,11 +42,6 @@ def together(*formulas: Formula) -> Formula:
     return sides
 
 
-def row_sums(geometry: Geometry, of_pair: Pulls) -> list[ivmpf]:
-    """Σ_{j≠i} of a quantity of pairs, for each i."""
-    return [sum((p for pair, p in of_pair.items() if i in pair), IV.mpf(0)) for i in range(geometry.n)]
-
-
 def closed_angles(
     geometry: Geometry, closing: Callable[[Geometry, Pair], Sequence[int]]
 ) -> dict[Pair, HalfAngle] | None:
@@ -69,7 +64,7 @@ def k_cert(geometry: Geometry, closing: Callable[[Geometry, Pair], Sequence[int]
     gaps = closed_angles(geometry, closing)
     if gaps is None:
         return None
-    totals = row_sums(geometry, {pair: geometry.pull(half) for pair, half in gaps.items()})
+    totals = geometry.row_sums({pair: geometry.pull(half) for pair, half in gaps.items()})
     reach2 = [segment_distance_squared(w, z) for w, z in zip(geometry.W, geometry.delta, strict=True)]
     squares = (total**2 / interval(m2) for total, m2 in zip(totals, reach2, strict=True))
     return 2 * geometry.lead * IV.sqrt(sum(squares, IV.mpf(0)))
@@ -100,7 +95,7 @@ def unconditional(
     lengths = [length(dot(w, w), dot(v, v)) for w, v in zip(geometry.W, geometry.moved, strict=True)]
 
     def bound(end: dict[Pair, HalfAngle]) -> ivmpf:
-        totals = row_sums(geometry, {pair: pull(geometry, half) for pair, half in end.items()})
+        totals = geometry.row_sums({pair: pull(geometry, half) for pair, half in end.items()})
         squares = ((total / far) ** 2 for total, far in zip(totals, lengths, strict=True))
         return 2 * geometry.lead * IV.sqrt(sum(squares, IV.mpf(0))) * size
 
@@ -112,12 +107,12 @@ def angular(
 ) -> Sides:
     """B8 without lengths: −Σ_i 2s δ_i Σ_{j≠i} h(θ_ij) ≤ ΔHE ≤ Σ_i 2s δ_i Σ_{j≠i} h(θ̂_ij)."""
 
-    def bound(end: dict[Pair, HalfAngle]) -> ivmpf:
-        totals = row_sums(geometry, {pair: geometry.pull(half) for pair, half in end.items()})
+    def bound(totals: Sequence[ivmpf]) -> ivmpf:
         arcs = (arc(turn) * total for turn, total in zip(geometry.turns, totals, strict=True))
         return weight * geometry.lead * sum(arcs, IV.mpf(0))
 
-    return [(geometry.change, bound(geometry.after)), (-geometry.change, bound(geometry.before))]
+    before, after = geometry.pull_sums
+    return [(geometry.change, bound(after)), (-geometry.change, bound(before))]
 
 
 def shorter_arcs(geometry: Geometry) -> Sides:
@@ -216,7 +211,7 @@ def edit_free(
         if not phi.a > 0:
             return None
         bends[pair] = bend(geometry, (IV.sin(phi / 2), IV.cos(phi / 2)))
-    rows = [total / interval(n2) for total, n2 in zip(row_sums(geometry, bends), norms2, strict=True)]
+    rows = [total / interval(n2) for total, n2 in zip(geometry.row_sums(bends), norms2, strict=True)]
     bound = kappa * geometry.gradient_norm * rho + second * kappa**2 * rho**2 * worst(rows)
     return [(abs(geometry.change), bound)]
 

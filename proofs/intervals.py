@@ -102,6 +102,17 @@ class Geometry:
         return 2 * total
 
     @cached_property
+    def pull_sums(self) -> tuple[list[ivmpf], list[ivmpf]]:
+        """Σ_{j≠i} h(θ_ij) and Σ_{j≠i} h(θ̂_ij), for each i."""
+        ends = ({pair: self.pull(half) for pair, half in end.items()} for end in (self.before, self.after))
+        before, after = map(self.row_sums, ends)
+        return before, after
+
+    def row_sums(self, of_pair: dict[tuple[int, int], ivmpf]) -> list[ivmpf]:
+        """Σ_{j≠i} of a quantity of pairs, for each i."""
+        return [sum((p for pair, p in of_pair.items() if i in pair), IV.mpf(0)) for i in range(self.n)]
+
+    @cached_property
     def size2(self) -> Fraction:
         """‖ΔW‖_F²."""
         return sum((dot(z, z) for z in self.delta), Fraction(0))
