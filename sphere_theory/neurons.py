@@ -11,6 +11,7 @@ import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from typing import NamedTuple
 
 import torch
@@ -77,6 +78,12 @@ class Neurons:
     rows: Float[Tensor, "n d"]
     norms: Float[Tensor, " n"]
     exponents: Int[Tensor, " n"]
+
+    @cached_property
+    def products(self) -> Float[Tensor, "n n"]:
+        """w_i·w_j of `rows` in float64, kept: for neurons that are one tile, walked more than once."""
+        wide = self.rows.double()
+        return wide @ wide.T
 
     @property
     def count(self) -> int:
@@ -258,6 +265,8 @@ def _runs(start: int, stop: int, size: int) -> list[slice]:
 
 
 def _exact_products(neurons: Neurons) -> GramBlock:
+    if neurons.count <= _CPU_RUN:
+        return lambda rows, cols: neurons.products[rows, cols]
     return lambda rows, cols: neurons.rows[rows].double() @ neurons.rows[cols].double().T
 
 
