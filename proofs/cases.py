@@ -134,8 +134,8 @@ def _pair_turns(dice: random.Random) -> tuple[list[Row], list[Row]]:
 
 def _pair_meets(dice: random.Random) -> tuple[list[Row], list[Row]]:
     """Turn two neurons of the plane towards the direction half-way between, and stop just before it."""
-    w, t = _row(dice, 2), Fraction(1, dice.choice((2, 3, 10, 100)))
-    short = t * (1 - Fraction(1, dice.choice((5, 20, 100))))
+    w, t = _row(dice, 2), Fraction(1, dice.choice((2, 3, 3, 4, 30)))
+    short = t * (1 - Fraction(1, dice.choice((5, 20, 100, 1000))))
     other = _times(_length(dice), _rotated(_rotated(w, t), t))
     return _turned([w, other], [short, -short])
 
