@@ -141,8 +141,9 @@ def _length_steps() -> tuple[Step, ...]:
         ),
         Step(
             "It splits between the two neurons",
-            "(1 − e^(−a)) + (1 − e^(−b)) − (1 − e^(−a−b)) = (1 − e^(−a))(1 − e^(−b)) ≥ 0",
-            "all a, b ≥ 0:  |ΔHE| ≤ Σ_i 2s (1 − e^(−δ_i)) Σ_{j≠i} h(θ*_ij)",
+            "(1 − e^(−a)) + (1 − e^(−b)) − (1 − e^(−a−b)) = (1 − e^(−a))(1 − e^(−b)) ≥ 0:  |ΔHE| ≤ "
+            "Σ_i 2s (1 − e^(−δ_i)) Σ_{j≠i} h(θ*_ij)",
+            "all a, b ≥ 0; the sum as in the step on pairs",
             _split,
         ),
         Step(
