@@ -6,6 +6,7 @@ run of the same source, seed, budget and device.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import platform
@@ -18,8 +19,9 @@ import torch
 
 import proofs
 import sphere_theory
-from sphere_theory.claims import Claim, Context, run_evidence
+from sphere_theory.claims import Claim, Context, Outcome, run_evidence
 from sphere_theory.figures import bounds, style
+from sphere_theory.figures.enclosure import enclosures
 from sphere_theory.records import Record, RecordStore, source_hash
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 # Name of the figure: claims and key whose records it draws, and what draws them.
 FIGURES: dict[str, tuple[tuple[str, ...], str, Callable[[bounds.Records], Figure]]] = {
     "energy-by-layer": (("E5",), "rows", bounds.energy_by_layer),
+    "enclosure": (("B7",), "audits", enclosures),
     "tightness": (("B7",), "audits", bounds.tightness_by_size),
     "regimes": (("B6",), "cells", bounds.regimes),
     "violations": (("B5",), "probe", bounds.violations),
@@ -50,7 +53,7 @@ def configuration(context: Context) -> Record:
     """
     return {
         "package": sphere_theory.__version__,
-        "source": source_hash(sphere_theory, proofs),
+        "source": _source(),
         "python": platform.python_version(),
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
@@ -59,6 +62,20 @@ def configuration(context: Context) -> Record:
         "quick": context.quick,
         "examples_per_property": context.examples,
     }
+
+
+# What a verdict depends on beside Python: proofs in Coq, and what the study estimated.
+_OTHER_SOURCES = ("*.v", "estimates.json")
+
+
+def _source() -> str:
+    """A short hash of everything that is run or quoted."""
+    digest = hashlib.sha256(source_hash(sphere_theory, proofs).encode())
+    for package in (sphere_theory, proofs):
+        folder = Path(str(package.__file__)).parent
+        for path in sorted(path for pattern in _OTHER_SOURCES for path in folder.rglob(pattern)):
+            digest.update(path.relative_to(folder.parent).as_posix().encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def run_ledger(claims: Sequence[Claim], context: Context, folder: Path) -> Iterator[Record]:
@@ -112,9 +129,42 @@ def report(records: Sequence[Record], context: Context, seconds: float) -> Recor
     return configuration(context) | {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": round(seconds, 1),
-        "surprises": [record["claim"] for record in records if not record["as_recorded"]],
+        "surprises": [record["claim"] for record in records if record["outcome"] == Outcome.SURPRISE],
+        "not_checked": [
+            f"{record['claim']}, {record['evidence']}"
+            for record in records
+            if record["outcome"] == Outcome.UNCHECKED
+        ],
         "results": list(records),
     }
+
+
+def verdict_line(found: Record) -> str:
+    """The whole run in one line.
+
+    Parameters
+    ----------
+    found
+        What `report` returned.
+
+    Returns
+    -------
+    str
+        Whether every verdict is the recorded one, on how much evidence, and what was not checked.
+    """
+    results = found["results"]
+    claims, surprises = len({record["claim"] for record in results}), found["surprises"]
+    mutants = sum(one["killed"] for record in results for one in record["data"].get("mutants", ()))
+    verdict = (
+        f"{len(surprises)} SURPRISES, in {', '.join(dict.fromkeys(surprises))}"
+        if surprises
+        else "every verdict is the recorded one"
+    )
+    missing = f"; not checked here: {'; '.join(found['not_checked'])}" if found["not_checked"] else ""
+    return (
+        f"{claims} claims, {len(results)} pieces of evidence, {mutants} wrong versions ruled out, "
+        f"{found['seconds']:.0f} s, seed {found['seed']}: {verdict}{missing}."
+    )
 
 
 def write_report(found: Record, folder: Path) -> Path:
@@ -163,7 +213,7 @@ def stored_report(folder: Path) -> Record | None:
         found = json.loads(path.read_text(encoding="utf-8"))
     except ValueError:  # not ours, or damaged: as good as none
         return None
-    ours = isinstance(found, dict) and found.get("source") == source_hash(sphere_theory, proofs)
+    ours = isinstance(found, dict) and found.get("source") == _source()
     return found if ours else None
 
 

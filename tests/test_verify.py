@@ -26,6 +26,11 @@ def _claim(name: str, runs: list[str], *, expected: bool = True, interrupted: bo
     )
 
 
+def _unchecked(name: str) -> Claim:
+    piece = Evidence("kernel", "proof in Coq", lambda context: Finding(True, "none", "none", checked=False))
+    return Claim(name, "a statement", "x", "a source", "", Verdict.PROVED, (piece,))
+
+
 def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path):
     runs: list[str] = []
     claims = [_claim("A", runs), _claim("B", runs, interrupted=True)]
@@ -61,6 +66,35 @@ def test_the_report_names_surprises_and_is_plain_json(tmp_path):
     assert stored["surprises"] == ["B"]
     assert stored["results"][0]["data"] == {"value": None}
     assert sorted(p.name for p in tmp_path.iterdir()) == ["verify.json"]
+
+
+def test_what_is_not_checked_is_told_and_is_no_surprise(tmp_path):
+    records = list(job.run_ledger([_claim("A", []), _unchecked("B")], Context(), tmp_path))
+    found = job.report(records, Context(), 1.0)
+    assert found["surprises"] == []
+    assert found["not_checked"] == ["B, proof in Coq"]
+    line = job.verdict_line(found)
+    assert line.endswith("every verdict is the recorded one; not checked here: B, proof in Coq.")
+
+
+def test_the_verdict_line_counts_what_was_run_and_ruled_out(tmp_path):
+    claims = [_claim("A", []), _claim("B", [], expected=False)]
+    records = list(job.run_ledger(claims, Context(seed=7), tmp_path))
+    mutants = [{"name": "x", "killed": True, "after": 1}, {"name": "y", "killed": False, "after": 2}]
+    records[0]["data"]["mutants"] = mutants
+    assert job.verdict_line(job.report(records, Context(seed=7), 2.0)) == (
+        "2 claims, 2 pieces of evidence, 1 wrong versions ruled out, 2 s, seed 7: 1 SURPRISES, in B."
+    )
+
+
+def test_a_changed_proof_in_coq_or_estimate_is_another_source(monkeypatch, tmp_path):
+    before = job._source()
+    assert job._source() == before
+    for pattern in job._OTHER_SOURCES:
+        rest = tuple(other for other in job._OTHER_SOURCES if other != pattern)
+        monkeypatch.setattr(job, "_OTHER_SOURCES", rest)
+        assert job._source() != before, f"{pattern} is not part of the source"
+        monkeypatch.undo()
 
 
 def test_the_configuration_changes_with_what_results_depend_on():
@@ -106,11 +140,14 @@ def quick_run(tmp_path_factory):
 def test_every_verdict_is_the_recorded_one(quick_run):
     ran, folder = quick_run
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert "every verdict is the recorded one" in ran.stdout
+    assert "every verdict is the recorded one" in ran.stdout.splitlines()[-1]
     stored = json.loads((folder / "verify.json").read_text())
     assert stored["surprises"] == []
     kinds = [record["kind"] for record in stored["results"]]
-    assert set(kinds) == {"symbolic", "property", "measurement"}
+    assert set(kinds) == {"symbolic", "kernel", "property", "measurement"}
+    mutants = [one for record in stored["results"] for one in record["data"].get("mutants", ())]
+    assert len(mutants) > 3 * 31
+    assert all(one["killed"] for one in mutants)
     assert all(record["summary"] and record["margin"] for record in stored["results"])
 
 

@@ -21,6 +21,19 @@ class Verdict(StrEnum):
     MEASURED = "measured"
     OPEN = "open"
 
+    @property
+    def word(self) -> str:
+        """The verdict in one word."""
+        return "corrected" if self is Verdict.CORRECTED else str(self)
+
+
+class Outcome(StrEnum):
+    """What a run of evidence means for the verdict that the ledger records."""
+
+    RECORDED = "as recorded"
+    SURPRISE = "surprise"
+    UNCHECKED = "not checked here"
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -36,12 +49,23 @@ class Finding:
         How far from the opposite, in one line: a number with its unit, or "exact".
     data
         Numbers behind it, JSON-ready; figures are drawn from these.
+    checked
+        Whether anything was run: what could not be, for want of a program, neither supports the verdict nor
+        speaks against it.
     """
 
     expected: bool
     summary: str
     margin: str = ""
     data: dict[str, Any] = field(default_factory=dict)
+    checked: bool = True
+
+    @property
+    def outcome(self) -> Outcome:
+        """As recorded, a surprise, or not checked here."""
+        if not self.checked:
+            return Outcome.UNCHECKED
+        return Outcome.RECORDED if self.expected else Outcome.SURPRISE
 
 
 @dataclass(frozen=True)
@@ -133,7 +157,7 @@ class Result:
             "verdict": str(self.claim.verdict),
             "kind": self.evidence.kind,
             "evidence": self.evidence.name,
-            "as_recorded": self.finding.expected,
+            "outcome": str(self.finding.outcome),
             "summary": self.finding.summary,
             "margin": self.finding.margin,
             "seconds": round(self.seconds, 3),

@@ -9,7 +9,7 @@ START, END = "<!-- ledger: written by `make readme` -->", "<!-- end of ledger --
 
 
 def markdown_table() -> str:
-    """The ledger in Markdown: id, statement, verdict, kinds of evidence.
+    """The ledger in Markdown: id, statement, verdict, what is true instead, kinds of evidence.
 
     Returns
     -------
@@ -22,7 +22,8 @@ def markdown_table() -> str:
     ]
     for claim in ledger():
         kinds = ", ".join(dict.fromkeys(piece.kind for piece in claim.evidence))
-        remark = claim.corrected or claim.hypotheses
+        needs = f"Needs: {claim.hypotheses}." if claim.hypotheses else ""
+        remark = " ".join(filter(None, (claim.corrected, needs)))
         cells = (claim.id, claim.statement, f"**{claim.verdict}**", remark, kinds)
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -28,7 +30,7 @@ def verify(
     as_json: AsJson = False,
     out: Annotated[Path, typer.Option(help="Folder for verify.json and the figures.")] = Path("out"),
 ) -> None:
-    """Run the whole ledger: proofs, properties with mutants, measurements on real layers.
+    """Run the whole ledger: proofs, properties and measurements on real layers, each with what it rules out.
 
     Example: sphere-theory verify --quick --seed 1
     """
@@ -61,6 +63,8 @@ def verify(
 
 
 def _print_ledger(found: dict[str, Any], written: list[Path]) -> None:
+    from sphere_theory.verify import verdict_line
+
     table = Table("claim", "verdict", "evidence", "margin", title="The ledger", show_lines=False)
     last = ""
     for record in found["results"]:
@@ -68,41 +72,37 @@ def _print_ledger(found: dict[str, Any], written: list[Path]) -> None:
         if fresh and last:
             table.add_section()
         last = record["claim"]
-        verdict = (
-            record["verdict"]
-            if record["as_recorded"]
-            else f"[bold red]SURPRISE[/] (recorded: {record['verdict']})"
-        )
+        mark = _mark(record)
         table.add_row(
             f"{last}  {escape(record['statement'])}" if fresh else "",
-            verdict if fresh or not record["as_recorded"] else "",
+            f"{mark} (recorded: {record['verdict']})" if mark else record["verdict"] if fresh else "",
             escape(f"{record['kind']}: {record['summary']}"),
             escape(record["margin"]),
         )
     page = result_page()
     page.print(table)
-    count, surprises = len(found["results"]), found["surprises"]
-    outcome = (
-        f"{len(surprises)} surprises: {', '.join(surprises)}"
-        if surprises
-        else "every verdict is the recorded one"
-    )
-    page.print(f"{count} pieces of evidence in {found['seconds']:.0f} s, seed {found['seed']}: {outcome}.")
     for path in written:
         page.print(f"wrote {path}", soft_wrap=True)
+    page.print(verdict_line(found), soft_wrap=True, markup=False)
+
+
+def _mark(record: dict[str, Any]) -> str:
+    """What has to be said of evidence that does not support its verdict; nothing if it does."""
+    marks = {"surprise": "[bold red]SURPRISE[/]", "not checked here": "[yellow]not checked here[/]"}
+    return marks.get(record["outcome"], "")
 
 
 def claims(
-    id: Annotated[str | None, typer.Argument(help="Show one claim whole, such as B5.")] = None,
+    id: Annotated[str | None, typer.Argument(help="Show one claim whole, such as B8.")] = None,
     as_json: AsJson = False,
     out: Annotated[Path, typer.Option(help="Folder whose verify.json may hold its numbers.")] = Path("out"),
 ) -> None:
-    """List the ledger, or show one claim with its hypotheses, proof steps, counterexamples and numbers.
+    """Say each claim's verdict in one sentence, or show one claim with its hypotheses, proofs and numbers.
 
     Numbers are those of the last `verify`, if it ran this very source; otherwise they are measured on the
     spot, with the quick budget.
 
-    Example: sphere-theory claims B5
+    Example: sphere-theory claims B8
     """
     from sphere_theory.claims import find_claim, ledger
 
@@ -112,18 +112,28 @@ def claims(
             json.dumps([_claim_record(claim) for claim in chosen], indent=1, ensure_ascii=False) + "\n"
         )
     elif id is None:
-        table = Table("id", "statement", "verdict", "evidence")
-        for claim in chosen:
-            kinds = ", ".join(dict.fromkeys(piece.kind for piece in claim.evidence))
-            table.add_row(claim.id, escape(claim.statement), str(claim.verdict), kinds)
-        result_page().print(table)
+        _print_verdicts(chosen)
     else:
         _print_claim(chosen[0], out)
 
 
+def _print_verdicts(chosen: Sequence[Claim]) -> None:
+    table = Table("", "verdict", "in one sentence", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for claim in chosen:
+        table.add_row(claim.id, claim.verdict.word, escape(claim.plain))
+    page = result_page()
+    page.print(table)
+    page.print(
+        "`sphere-theory claims B8` shows one of them whole; `sphere-theory verify` runs what is behind them.",
+        markup=False,
+    )
+
+
 def _claim_record(claim: Claim) -> dict[str, Any]:
-    fields = ("id", "statement", "latex", "source", "hypotheses", "verdict", "corrected")
-    evidence = [{"kind": piece.kind, "name": piece.name} for piece in claim.evidence]
+    fields = ("id", "plain", "statement", "latex", "source", "hypotheses", "verdict", "corrected")
+    evidence = [
+        {"kind": piece.kind, "name": piece.name, "mutants": list(piece.mutants)} for piece in claim.evidence
+    ]
     facts = {name: str(getattr(claim, name)) for name in fields}
     return facts | {"evidence": evidence, "see": list(claim.see)}
 
@@ -135,23 +145,41 @@ def _print_claim(claim: Claim, out: Path) -> None:
     page = result_page()
     page.print(f"[bold]{claim.id}[/]  {escape(claim.statement)}\n", soft_wrap=True)
     facts = Table(show_header=False, box=None)
-    for name in ("verdict", "latex", "source", "hypotheses", "corrected"):
-        if value := str(getattr(claim, name)):
-            facts.add_row(f"[dim]{name}[/]", escape(value))
-    if claim.see:
-        facts.add_row("[dim]see also[/]", ", ".join(claim.see))
+    for label, value in _facts(claim):
+        facts.add_row(f"[dim]{label}[/]", escape(value))
     page.print(facts)
     page.print()
     for name in (claim.id, *claim.see):
         for example in prove(name).counterexamples if name in PROOFS else ():
             page.print(escape(_counterexample_text(name, example)), soft_wrap=True)
     unproved = print_proofs([claim.id], write=sys.stdout.write) if claim.id in PROOFS else 0
-    if unproved or not _print_numbers(claim, out):
+    unproved += _print_kernel(claim)
+    if not _print_numbers(claim, out) or unproved:
         raise typer.Exit(1)
 
 
+def _facts(claim: Claim) -> Iterator[tuple[str, str]]:
+    yield "verdict", f"{claim.verdict}. {claim.plain}"
+    for label in ("latex", "source", "hypotheses", "corrected"):
+        if value := str(getattr(claim, label)):
+            yield label, value
+    if claim.see:
+        yield "see also", ", ".join(claim.see)
+
+
+def _print_kernel(claim: Claim) -> int:
+    """The proof in Coq beside the ledger's words, and what its kernel says; 1 if it fails."""
+    if all(piece.kind != "kernel" for piece in claim.evidence):
+        return 0
+    from proofs.kernel.__main__ import main as print_kernel_proof
+
+    failed = print_kernel_proof([claim.id], write=sys.stdout.write)
+    sys.stdout.write("\n")
+    return failed
+
+
 def _print_numbers(claim: Claim, out: Path) -> bool:
-    """What the claim's evidence came to; whether all of it is as recorded."""
+    """What the claim's evidence came to; whether none of it is a surprise."""
     from sphere_theory import verify as job
 
     stored = job.stored_report(out)
@@ -164,20 +192,41 @@ def _print_numbers(claim: Claim, out: Path) -> bool:
         source = "measured now, seed 0, quick budget; `sphere-theory verify` has the full one"
     table = Table("evidence", "found", "margin", title="Numbers", title_justify="left", show_lines=True)
     for record in records:
-        mark = "" if record["as_recorded"] else "[bold red]SURPRISE[/] "
+        mark = _mark(record)
+        found = f"{mark} {escape(record['summary'])}" if mark else escape(record["summary"])
         name = f"{record['kind']}: {record['evidence']}"
-        table.add_row(escape(name), mark + escape(record["summary"]), escape(record["margin"]))
+        table.add_row(escape(name), found + escape(_ruled_out(record)), escape(record["margin"]))
     page = result_page()
     page.print(table)
+    for record in records:
+        if shown := record["data"].get("shown"):
+            _print_shown(shown)
     page.print(source, soft_wrap=True, markup=False)
-    return all(record["as_recorded"] for record in records)
+    return all(record["outcome"] != "surprise" for record in records)
+
+
+def _ruled_out(record: dict[str, Any]) -> str:
+    """The wrong versions that evidence was shown, a line each."""
+    lines = [
+        f"\n  ✗ {one['name']} (after {one['after']})" if one["killed"] else f"\n  ? {one['name']}: survives"
+        for one in record["data"].get("mutants", ())
+    ]
+    return "\nruled out, after how many examples or rows:" + "".join(lines) if lines else ""
+
+
+def _print_shown(shown: dict[str, Any]) -> None:
+    table = Table(*shown["columns"], title=escape(shown["title"]), title_justify="left", box=SIMPLE_HEAD)
+    for row in shown["rows"]:
+        table.add_row(*map(escape, row))
+    result_page().print(table)
 
 
 def _measure_now(claim: Claim) -> list[dict[str, Any]]:
     from sphere_theory.claims import Context, run_evidence
 
     context, records = Context(quick=True), []
-    pieces = [piece for piece in claim.evidence if piece.kind != "symbolic"]  # proofs have just been shown
+    # Proofs have just been shown.
+    pieces = [piece for piece in claim.evidence if piece.kind not in {"symbolic", "kernel"}]
     try:
         with progress(len(pieces)) as (bar, task):
             context.report = lambda message: bar.update(task, description=message)

@@ -2,31 +2,61 @@
 
 from __future__ import annotations
 
-import math
+import re
+from dataclasses import replace
 
 import pytest
-from hypothesis import strategies as st
 
 from proofs import PROOFS
-from sphere_theory.claims import Context, Evidence, Finding, Verdict, find_claim, ledger, run_evidence
-from sphere_theory.claims.properties import PROPERTIES, Property, equality, falsify
+from proofs.kernel import KERNEL_PROOFS, KernelOutcome
+from proofs.kernel.check import TheoremOutcome
+from sphere_theory.claims import (
+    Context,
+    Evidence,
+    Finding,
+    Outcome,
+    Verdict,
+    find_claim,
+    ledger,
+    run_evidence,
+)
+from sphere_theory.claims.catalog import base
+from sphere_theory.claims.catalog.base import kernel_finding
+from sphere_theory.claims.catalog.mechanisms import predicting_by_host, predicting_in_plain_words
+from sphere_theory.claims.properties import PROPERTIES
 from sphere_theory.errors import RangeError
+from sphere_theory.study.estimates import ENERGY, SIZE, Estimates, committed_estimates
 
 
 def test_every_claim_is_named_once_and_has_evidence():
     claims = ledger()
-    assert len({claim.id for claim in claims}) == len(claims)
+    assert len({claim.id for claim in claims}) == len(claims) == 31
     for claim in claims:
         assert claim.statement, claim.id
         assert claim.latex, claim.id
         assert claim.source, claim.id
-        assert claim.evidence or claim.verdict is Verdict.OPEN, claim.id
+        assert claim.evidence, claim.id
+
+
+@pytest.mark.parametrize("claim", ledger(), ids=lambda claim: claim.id)
+def test_the_verdict_of_every_claim_is_one_plain_sentence(claim):
+    assert re.fullmatch(r"[A-Z][^\n]*[^.]\.", claim.plain), claim.plain
+    assert not re.search(r"[.!?] [A-Z]", claim.plain), "more than one sentence"
+    assert len(claim.plain) <= 200
+    assert "\\" not in claim.plain
+
+
+@pytest.mark.parametrize("claim", ledger(), ids=lambda claim: claim.id)
+def test_evidence_rules_out_at_least_three_wrong_versions_of_every_claim(claim):
+    names = [name for piece in claim.evidence for name in piece.mutants]
+    assert len(set(names)) >= 3, names
 
 
 def test_every_proof_and_every_property_is_evidence_for_a_claim():
-    named = {claim.id for claim in ledger()}
-    assert set(PROOFS) <= named
-    assert set(PROPERTIES) <= named
+    kinds = {claim.id: [piece.kind for piece in claim.evidence] for claim in ledger()}
+    for known, kind in ((PROOFS, "symbolic"), (KERNEL_PROOFS, "kernel"), (PROPERTIES, "property")):
+        assert set(known) <= set(kinds)
+        assert all(kind in kinds[name] for name in known)
 
 
 def test_what_a_claim_refers_to_is_there():
@@ -47,39 +77,8 @@ def test_what_is_not_plainly_true_says_what_is_true_instead():
             assert claim.corrected, claim.id
 
 
-@pytest.mark.parametrize("name", sorted(PROPERTIES))
-def test_a_property_holds_and_its_mutant_does_not(name):
-    finding = PROPERTIES[name].check(60, 0)
-    assert finding.expected, finding.summary
-
-
-def test_a_refuted_property_is_a_surprise():
-    wrong = Property("n is small", st.integers(0, 9), lambda n: 5 - n, "n < 0", lambda n: -1.0)
-    finding = wrong.check(100, 0)
-    assert not finding.expected
-    assert finding.summary == "REFUTED by 6"  # the smallest one
-
-
-def test_a_property_whose_mutant_survives_is_a_surprise():
-    blind = Property("n ≥ 0", st.integers(0, 9), lambda n: 1.0, "n ≥ −1", lambda n: 1.0)
-    finding = blind.check(100, 0)
-    assert not finding.expected
-    assert "so does its mutant" in finding.summary
-
-
-def test_nan_refutes():
-    assert falsify(st.just(0), lambda n: math.nan, 5, 0).counterexample == 0
-
-
-def test_the_same_seed_finds_the_same(capsys):
-    examples, margin = st.integers(0, 10**6), lambda n: 900_000 - n
-    assert falsify(examples, margin, 50, 3) == falsify(examples, margin, 50, 3)
-    assert capsys.readouterr().out == ""
-
-
-@pytest.mark.parametrize(("left", "right", "holds"), [(1, 1 + 1e-12, True), (1, 1.1, False), (0, 0, True)])
-def test_equality_is_relative(left, right, holds):
-    assert (equality(left, right) >= 0) is holds
+def test_a_verdict_has_a_word():
+    assert [verdict.word for verdict in Verdict] == ["proved", "corrected", "refuted", "measured", "open"]
 
 
 def test_an_unknown_claim_is_answered_with_the_known_ones():
@@ -94,4 +93,96 @@ def test_evidence_is_reported_and_timed():
     (result,) = run_evidence(find_claim("O1"), [piece], Context(report=said.append))
     assert said == ["O1: proof"]
     assert result.seconds >= 0
-    assert result.record()["as_recorded"] is True
+    assert result.record()["outcome"] == "as recorded"
+
+
+def test_what_was_not_checked_is_neither_as_recorded_nor_a_surprise():
+    found = [
+        Finding(expected, "x", checked=checked) for expected in (True, False) for checked in (True, False)
+    ]
+    assert [one.outcome for one in found] == [
+        Outcome.RECORDED,
+        Outcome.UNCHECKED,
+        Outcome.SURPRISE,
+        Outcome.UNCHECKED,
+    ]
+
+
+# --- the kernel ---------------------------------------------------------------------------------------
+
+
+def _said(status: str, reason: str = "") -> KernelOutcome:
+    theorems = tuple(TheoremOutcome(one, status, reason) for one in KERNEL_PROOFS["B8"].theorems)
+    version = "" if status == "not checked" else "8.16.1"
+    return KernelOutcome("B8", status, reason, theorems, version, 4.0)
+
+
+def test_a_kernel_proof_that_is_not_checked_here_is_no_proof_and_no_surprise():
+    finding = kernel_finding(_said("not checked", "coqc is not installed"))
+    assert finding.outcome is Outcome.UNCHECKED
+    assert finding.summary == "kernel proof not checked here: coqc is not installed"
+    assert "proved" not in finding.summary + finding.margin
+    assert {one["status"] for one in finding.data["theorems"]} == {"not checked"}
+
+
+def test_a_kernel_proof_that_fails_is_a_surprise():
+    finding = kernel_finding(_said("failed", "coqc says no"))
+    assert finding.outcome is Outcome.SURPRISE
+    assert "FAILED" in finding.summary
+
+
+def test_a_kernel_proof_that_holds_supports_its_claim(monkeypatch):
+    monkeypatch.setattr("proofs.kernel.check_kernel", lambda claim: _said("proved"))
+    (piece,) = [piece for piece in find_claim("B8").evidence if piece.kind == "kernel"]
+    finding = piece.run(Context())
+    assert finding.outcome is Outcome.RECORDED
+    assert "proved by the kernel of Coq 8.16.1" in finding.summary
+    assert finding.margin == "exact"
+
+
+def test_a_failed_step_is_a_surprise(monkeypatch):
+    proof = base.prove("O2")
+    broken = replace(proof.steps[0], establish=lambda: False)
+    monkeypatch.setattr(base, "prove", lambda id: replace(proof, steps=(broken, *proof.steps[1:])))
+    finding = find_claim("O2").evidence[0].run(Context())
+    assert finding.outcome is Outcome.SURPRISE
+    assert f"FAILED {broken.name}" in finding.summary
+
+
+# --- one number, one source -------------------------------------------------------------------------------
+
+
+def test_the_verdict_on_prediction_quotes_every_estimate_of_the_study():
+    claim = find_claim("P1")
+    for host in committed_estimates().hosts:
+        assert f"{host.host} ({host.runs} runs, {host.seeds} seeds)" in claim.corrected
+        for name in (ENERGY, SIZE):
+            assert str(host.signal(name).correlation) in claim.corrected
+            assert str(host.signal(name).area) in claim.corrected
+
+
+def test_the_verdict_on_prediction_follows_the_numbers():
+    found = committed_estimates()
+    ahead = [h for h in found.hosts if _rho(h, ENERGY) > _rho(h, SIZE)]
+    assert f"on {len(ahead)} of the {len(found.hosts)} layers" in predicting_in_plain_words(found)
+    assert predicting_in_plain_words(Estimates(tuple(ahead))).startswith("On every layer")
+    behind = tuple(host for host in found.hosts if host not in ahead)
+    assert predicting_in_plain_words(Estimates(behind)).startswith("On no layer")
+    host = found.hosts[0]
+    signals = tuple(replace(one, area=replace(one.area, value=0.123)) for one in host.signals)
+    assert "area 0.12 [" in predicting_by_host(Estimates((replace(host, signals=signals),)))
+
+
+def _rho(host, name: str) -> float:
+    return abs(host.signal(name).correlation.value)
+
+
+def test_the_reading_of_the_constant_is_named_with_the_counts_of_the_study():
+    audited = committed_estimates().audited
+    violated = audited.counts["step"]["triangle"]["violated"]
+    text = find_claim("B3").corrected
+    assert "K_grad = ‖∇HE(W)‖_F" in text
+    assert "every sufficiently small ε" in text
+    assert (
+        f"violated in {violated:,} of {audited.points:,} audited steps of {audited.streams} streams" in text
+    )
