@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from textwrap import fill
 
 from proofs.kernel.check import ALLOWED, KernelOutcome, check_kernel
-from proofs.kernel.statements import KERNEL_PROOFS, SYMBOLS, KernelProof
+from proofs.kernel.statements import KERNEL_PROOFS, KernelProof
+from proofs.kernel.symbols import SYMBOLS
 
 WIDTH = 110
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -14,7 +14,8 @@ from time import monotonic
 from types import MappingProxyType
 from typing import Literal, TypeAlias
 
-from proofs.kernel.statements import FILES, FOLDER, KERNEL_PROOFS, LIBRARY, SYMBOLS, KernelTheorem
+from proofs.kernel.statements import FILES, FOLDER, KERNEL_PROOFS, LIBRARY, KernelTheorem
+from proofs.kernel.symbols import SYMBOLS
 
 Status: TypeAlias = Literal["proved", "failed", "not checked"]
 
@@ -70,7 +71,7 @@ class KernelOutcome:
     version
         Of Coq; empty where there is none.
     seconds
-        Wall-clock time of compiling and checking.
+        Wall-clock time of compiling and checking all files, of which a claim needs some.
     """
 
     claim: str
@@ -93,7 +94,7 @@ class KernelOutcome:
         if self.status == "failed":
             return f"kernel proof FAILED (Coq {self.version}): {self.reason}"
         count = f"{len(self.theorems)} theorem{'s' * (len(self.theorems) != 1)}"
-        return f"proved by the kernel of Coq {self.version}: {count}, {self.seconds:.1f} s"
+        return f"proved by the kernel of Coq {self.version}: {count}; all files {self.seconds:.1f} s"
 
 
 @dataclass(frozen=True)
@@ -191,18 +192,19 @@ class _Coqc:
 
 
 def _check_sources(kernel: _Coqc, sources: tuple[tuple[str, str], ...]) -> dict[str, TheoremOutcome]:
-    """Compile the sources in order, then have the theorems of each file accepted as they are displayed."""
+    """Compile the sources in order, then have their theorems accepted as they are displayed."""
     errors: dict[str, str] = {}
     for name, text in sources:
         errors[name] = _inherited(text, errors) or _error(name, kernel(name, text)[1])
-    differ = "" if errors["definitions"] else kernel("shown_definitions", _shown_definitions())[1]
+    theorems = _theorems_by_file()
+    intact = [file for file in theorems if not errors[file]]
+    reason, assumptions = _accepted(kernel, {file: theorems[file] for file in intact})
     outcomes: dict[str, TheoremOutcome] = {}
-    for file, theorems in _theorems_by_file().items():
-        error = errors[file] or _error("definitions", differ and f"not as they are displayed: {differ}")
-        if error:
-            outcomes |= {t.name: TheoremOutcome(t, "failed", error) for t in theorems}
-        else:
-            outcomes |= {found.theorem.name: found for found in _check_theorems(kernel, file, theorems)}
+    for file, proved in theorems.items():
+        why, rests = (errors[file], ()) if errors[file] else (reason, assumptions)
+        if reason and file in intact and len(intact) > 1:  # which of the files is it?
+            why, rests = _accepted(kernel, {file: proved})
+        outcomes |= {t.name: TheoremOutcome(t, "failed" if why else "proved", why, rests) for t in proved}
     return outcomes
 
 
@@ -216,18 +218,16 @@ def _error(file: str, error: str) -> str:
     return f"{file}.v: {error}" if error else ""
 
 
-def _check_theorems(
-    kernel: _Coqc, file: str, theorems: tuple[KernelTheorem, ...]
-) -> Iterator[TheoremOutcome]:
-    """Have the theorems of one file accepted; what they rest on is listed for all of them together."""
-    printed, error = kernel(f"shown_{file}", _shown_theorems(file, theorems))
+def _accepted(
+    kernel: _Coqc, theorems: Mapping[str, tuple[KernelTheorem, ...]]
+) -> tuple[str, tuple[str, ...]]:
+    """Why the theorems of these files are not proved, or nothing; and what they rest on together."""
+    printed, error = kernel(f"shown_{'_'.join(theorems)}", _shown(theorems))
     assumptions = read_assumptions(printed)
-    foreign = [name for name in assumptions if name not in ALLOWED]
-    reason = f"rests on {', '.join(foreign)}, which is not allowed" if foreign else ""
     if error:
-        reason = _error(file, f"not as it is displayed: {error}")
-    for theorem in theorems:
-        yield TheoremOutcome(theorem, "failed" if reason else "proved", reason, assumptions)
+        return f"{'.v, '.join(theorems)}.v: not as it is displayed: {error}", assumptions
+    foreign = [name for name in assumptions if name not in ALLOWED]
+    return f"rests on {', '.join(foreign)}, which is not allowed" if foreign else "", assumptions
 
 
 def read_assumptions(printed: str) -> tuple[str, ...]:
@@ -248,18 +248,16 @@ def _theorems_by_file() -> dict[str, tuple[KernelTheorem, ...]]:
     return {file: tuple(t for t in theorems if t.file == file) for file in files}
 
 
-def _shown_definitions() -> str:
-    equal = (f"Definition shown_{s.name} : definitions.{s.name} = ({s.text}) := eq_refl." for s in SYMBOLS)
-    return "\n".join((_opening("definitions"), *equal, ""))
-
-
-def _shown_theorems(file: str, theorems: tuple[KernelTheorem, ...]) -> str:
-    accept = (f"Definition shown_{t.name} : {t.text} := {file}.{t.name}." for t in theorems)
-    together = ", ".join(f"{file}.{t.name}" for t in theorems)
-    rest = f"Definition together := ({together}, tt).\nPrint Assumptions together.\n"
-    return "\n".join((_opening("definitions", file), *accept, rest))
-
-
-def _opening(*files: str) -> str:
-    required = f"From {LIBRARY} Require Import {' '.join(files)}."
-    return f"From Coq Require Import Reals.\n{required}\nOpen Scope R_scope."
+def _shown(theorems: Mapping[str, tuple[KernelTheorem, ...]]) -> str:
+    """What is displayed, for the kernel to accept: definitions by computation, theorems by those proved."""
+    flat = [theorem for proved in theorems.values() for theorem in proved]
+    lines = [
+        "From Coq Require Import Reals.",
+        f"From {LIBRARY} Require Import {' '.join(('definitions', *theorems))}.",
+        "Open Scope R_scope.",
+        *(f"Definition shown_{s.name} : definitions.{s.name} = ({s.text}) := eq_refl." for s in SYMBOLS),
+        *(f"Definition shown_{t.name} : {t.text} := {t.file}.{t.name}." for t in flat),
+        f"Definition together := ({', '.join((*(f'{t.file}.{t.name}' for t in flat), 'tt'))}).",
+        "Print Assumptions together.",
+    ]
+    return "\n".join((*lines, ""))

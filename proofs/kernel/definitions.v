@@ -1,4 +1,6 @@
-(* Every notion that the theorems speak of, built from the entries of W and ΔW. Nothing is proved here. *)
+(* Every notion that the theorems speak of, built from the entries of W and ΔW. Nothing is proved here.
+   `python -m proofs.kernel` hands definitions and statements to the kernel as it displays them, and prints
+   what they rest on (Print Assumptions). *)
 From Coq Require Import Reals.
 Open Scope R_scope.
 
@@ -12,6 +14,10 @@ Fixpoint sum (n : nat) (f : nat -> R) : R :=
 Definition others (n i : nat) (f : nat -> R) : R :=
   sum n (fun j => if Nat.eq_dec i j then 0 else f j).
 
+(* the largest of f_i, i < n, and 0 *)
+Fixpoint largest (n : nat) (f : nat -> R) : R :=
+  match n with O => 0 | S m => Rmax (largest m f) (f m) end.
+
 (* ---------- 2. vectors and matrices ---------- *)
 
 (* a vector of dimension d is read at its entries 0 … d−1 *)
@@ -22,6 +28,9 @@ Definition matrix := nat -> vec.
 
 (* W + ΔW *)
 Definition plus (W Delta : matrix) : matrix := fun i k => W i k + Delta i k.
+
+(* t A *)
+Definition scaled (t : R) (A : matrix) : matrix := fun i k => t * A i k.
 
 Section Vectors.
 Variable d : nat.
@@ -61,6 +70,9 @@ Definition factor : R := if Req_EM_T s 0 then 2 else 2 * s.
 
 (* h(θ) = D^(−s−1) cos(θ/2) with D = 2 sin(θ/2) *)
 Definition h (x : R) : R := Rpower (2 * sin (x / 2)) (- s - 1) * cos (x / 2).
+
+(* q(φ) = (f/2) d^(−s−2) (1 + (s+2) cos²(φ/2)) with d = 2 sin(φ/2) *)
+Definition q (x : R) : R := factor / 2 * Rpower (2 * sin (x / 2)) (- s - 2) * (1 + (s + 2) * cos (x / 2) ^ 2).
 End Pair.
 
 (* ---------- 4. n neurons of dimension d ---------- *)
@@ -91,6 +103,9 @@ Definition sound (W : matrix) : Prop :=
 (* ‖A‖_F of a matrix of n rows and m columns *)
 Definition frobenius (m : nat) (A : matrix) : R := sqrt (sum n (fun i => dot m (A i) (A i))).
 
+(* ⟨A, B⟩ = Σ_i ⟨a_i, b_i⟩ *)
+Definition inner (A B : matrix) : R := sum n (fun i => dot d (A i) (B i)).
+
 (* v is a combination Σ_i c_i a_i of the rows of A *)
 Definition row_space (A : matrix) (v : vec) : Prop :=
   exists c : nat -> R, forall k, (k < d)%nat -> v k = sum n (fun i => c i * A i k).
@@ -107,4 +122,37 @@ Definition higher (W Delta : matrix) : matrix :=
 (* K* = √ Σ_i [(f/max(‖w_i‖, ‖ŵ_i‖)) Σ_{j≠i} h(θ*_ij)]² *)
 Definition K (W Delta : matrix) : R :=
   sqrt (sum n (fun i => (factor s / Rmax (norm d (W i)) (norm d (plus W Delta i)) * pull (higher W Delta) i) ^ 2)).
+
+(* ---------- 6. what B9 is made of ---------- *)
+
+(* ∂HE_s/∂w_i = (f/‖w_i‖) Σ_{j≠i} (û_j − c_ij û_i) D_ij^(−s−2), as E2 has it *)
+Definition gradient (W : matrix) : matrix := fun i k =>
+  factor s / norm d (W i) * others n i (fun j =>
+    (unit_row W j k - dot d (unit_row W i) (unit_row W j) * unit_row W i k) * Rpower (D W i j) (- s - 2)).
+
+(* G_i = ‖w_i‖ ∂HE_s/∂w_i *)
+Definition G (W : matrix) : matrix := fun i k => norm d (W i) * gradient W i k.
+
+(* τ_i, the unit tangent at û_i towards ŵ_i/‖ŵ_i‖; of no account where δ_i = 0 *)
+Definition tau (W Delta : matrix) : matrix := fun i k =>
+  (unit_row (plus W Delta) i k - cos (delta W Delta i) * unit_row W i k) / sin (delta W Delta i).
+
+(* φ_ij = θ_ij − δ_i − δ_j *)
+Definition phi (W Delta : matrix) (i j : nat) : R := theta W i j - delta W Delta i - delta W Delta j.
+
+(* ---------- 7. what B10 is made of ---------- *)
+
+(* K_grad = ‖∇HE_s(W)‖_F *)
+Definition K_gradient (W : matrix) : R := frobenius d (gradient W).
+
+(* κ = arcsin(x)/x *)
+Definition kappa (x : R) : R := asin x / x.
+
+(* θ_ij − t √(‖w_i‖^(−2) + ‖w_j‖^(−2)), for t = κρ *)
+Definition psi (W : matrix) (t : R) (i j : nat) : R :=
+  theta W i j - t * sqrt (/ norm d (W i) ^ 2 + / norm d (W j) ^ 2).
+
+(* Q = max_i ‖w_i‖^(−2) Σ_{j≠i} q(ψ_ij) *)
+Definition Q (W : matrix) (t : R) : R :=
+  largest n (fun i => / norm d (W i) ^ 2 * others n i (fun j => q s (psi W t i j))).
 End Neurons.

@@ -38,18 +38,33 @@ Lemma dl_sin f x l : derivable_pt_lim f x l -> derivable_pt_lim (fun t => sin (f
 Proof. intros H. apply (derivable_pt_lim_comp f sin); [ exact H | apply derivable_pt_lim_sin ]. Qed.
 Lemma dl_cos f x l : derivable_pt_lim f x l -> derivable_pt_lim (fun t => cos (f t)) x (- sin (f x) * l).
 Proof. intros H. apply (derivable_pt_lim_comp f cos); [ exact H | apply derivable_pt_lim_cos ]. Qed.
+Lemma power_pred x a : 0 < x -> Rpower x (a - 1) = Rpower x a / x.
+Proof. intros Hx. unfold Rminus. now rewrite Rpower_plus, (Rpower_Ropp _ 1), Rpower_1 by exact Hx. Qed.
 Lemma dl_power f a x l : derivable_pt_lim f x l -> 0 < f x ->
   derivable_pt_lim (fun t => Rpower (f t) a) x (a * Rpower (f x) (a - 1) * l).
 Proof.
   intros H Hx. eapply dl_eq; [ apply (dl_exp (fun t => a * ln (f t))) | ].
   - apply (dl_mult (fun _ => a)); [ apply dl_const | now apply dl_ln; [ exact H | ] ].
-  - unfold Rminus. rewrite Rpower_plus, (Rpower_Ropp _ 1), Rpower_1 by exact Hx.
-    unfold Rpower. field. lra.
+  - rewrite power_pred by exact Hx. unfold Rpower. field. lra.
 Qed.
 
-Ltac derive := repeat
-  first [ apply dl_id | apply dl_const | eapply dl_plus | eapply dl_minus | eapply dl_opp | eapply dl_exp
-        | eapply dl_sin | eapply dl_cos | eapply dl_power | eapply dl_ln | eapply dl_div | eapply dl_mult ].
+(* by the form of the function; positive bases and arguments of logarithms are left to prove *)
+Ltac derive := repeat (cbv beta; lazymatch goal with
+  | |- derivable_pt_lim (fun t => t) _ _ => apply dl_id
+  | |- derivable_pt_lim (fun _ => ?c) _ _ => apply dl_const
+  | |- derivable_pt_lim (Rmult ?c) _ _ => apply (dl_mult (fun _ => c) (fun t => t))
+  | |- derivable_pt_lim sin _ _ => apply (dl_sin (fun t => t))
+  | |- derivable_pt_lim (fun t => @?f t + @?g t) _ _ => apply (dl_plus f g)
+  | |- derivable_pt_lim (fun t => @?f t - @?g t) _ _ => apply (dl_minus f g)
+  | |- derivable_pt_lim (fun t => @?f t * @?g t) _ _ => apply (dl_mult f g)
+  | |- derivable_pt_lim (fun t => @?f t / ?c) _ _ => apply (dl_div f c)
+  | |- derivable_pt_lim (fun t => - @?f t) _ _ => apply (dl_opp f)
+  | |- derivable_pt_lim (fun t => Rpower (@?f t) ?a) _ _ => apply (dl_power f a)
+  | |- derivable_pt_lim (fun t => exp (@?f t)) _ _ => apply (dl_exp f)
+  | |- derivable_pt_lim (fun t => ln (@?f t)) _ _ => apply (dl_ln f)
+  | |- derivable_pt_lim (fun t => sin (@?f t)) _ _ => apply (dl_sin f)
+  | |- derivable_pt_lim (fun t => cos (@?f t)) _ _ => apply (dl_cos f)
+  end).
 
 (* a derivative that is nowhere positive *)
 Lemma decreasing f f' a b : a <= b -> (forall c, a <= c <= b -> derivable_pt_lim f c (f' c)) ->
@@ -71,6 +86,16 @@ Proof. intros [H1 H2]. apply cos_ge_0; pose proof PI_RGT_0; lra. Qed.
 Section Exponent.
 Variable s : R.
 
+(* the energy of a pair by its distance: −(f/2) D^(−s−1) *)
+Lemma potential_slope D : 0 < D -> derivable_pt_lim (potential s) D (- (factor s / 2 * Rpower D (- s - 1))).
+Proof.
+  intros HD. unfold potential, factor. destruct (Req_EM_T s 0) as [-> | Hs].
+  - eapply dl_eq.
+    + apply dl_ln; [ apply dl_inv; [ derive | lra ] | apply Rdiv_lt_0_compat; lra ].
+    + replace (- 0 - 1) with (- (1)) by ring. rewrite Rpower_Ropp, Rpower_1 by lra. cbv beta; field. lra.
+  - eapply dl_eq; [ derive; lra | cbv beta; field ].
+Qed.
+
 Hypothesis s_nonneg : 0 <= s.
 
 Lemma factor_pos : 0 < factor s.
@@ -79,18 +104,13 @@ Proof. unfold factor. destruct (Req_EM_T s 0); lra. Qed.
 Lemma h_nonneg x : 0 < x <= PI -> 0 <= h s x.
 Proof. intros Hx. apply Rmult_le_pos; [ left; apply exp_pos | now apply cos_half_nonneg ]. Qed.
 
-(* e' = −(f/2) h, for e(θ) = D^(−s), and ln(1/D) at s = 0 *)
+(* and by its angle: e' = −(f/2) h, for e(θ) = D^(−s), and ln(1/D) at s = 0 *)
 Lemma potential_deriv x : 0 < x <= PI ->
   derivable_pt_lim (fun t => potential s (2 * sin (t / 2))) x (- (factor s / 2 * h s x)).
 Proof.
-  intros Hx. pose proof (sin_half_pos x Hx) as HS.
-  assert (HD : derivable_pt_lim (fun t => 2 * sin (t / 2)) x (cos (x / 2))).
-  { eapply dl_eq; [ derive | cbv beta; field ]. }
-  unfold potential, factor, h. destruct (Req_EM_T s 0) as [-> | Hs].
-  - eapply dl_eq.
-    + apply dl_ln; [ apply dl_inv; [ exact HD | lra ] | apply Rdiv_lt_0_compat; lra ].
-    + replace (- 0 - 1) with (- (1)) by ring. rewrite Rpower_Ropp, Rpower_1 by lra. cbv beta; field. lra.
-  - eapply dl_eq; [ apply dl_power; [ exact HD | lra ] | cbv beta; field ].
+  intros Hx. pose proof (sin_half_pos x Hx) as HS. eapply dl_eq.
+  - apply (derivable_pt_lim_comp (fun t => 2 * sin (t / 2)) (potential s)); [ derive | apply potential_slope; lra ].
+  - unfold h. cbv beta. field.
 Qed.
 
 (* −h'/h ≥ 1: h(θ) e^θ decreases *)
@@ -103,7 +123,7 @@ Proof.
   assert (H : k x <= k y).
   { apply (decreasing k k'); [ exact Hyx | | ]; intros c Hc; pose proof (sin_half_pos c ltac:(lra)) as HS.
     - unfold k, h. eapply dl_eq; [ derive; cbv beta; lra | cbv beta ].
-      unfold k', Rpower. field. lra.
+      rewrite power_pred by lra. unfold k'. field. lra.
     - assert (HP : 0 < Rpower (2 * sin (c / 2)) (- s - 1) * exp c / (2 * sin (c / 2))).
       { apply Rdiv_lt_0_compat; [ apply Rmult_lt_0_compat; apply exp_pos | lra ]. }
       assert (HC : 0 <= s * (cos (c / 2) * cos (c / 2))) by (apply Rmult_le_pos; [ exact s_nonneg | apply Rle_0_sqr ]).

@@ -52,6 +52,15 @@ Proof. unfold dot, lin. rewrite <- !sum_scal, <- sum_plus. apply sum_ext; intros
 Lemma dot_lin_r a u b v w : dot w (lin a u b v) = a * dot w u + b * dot w v.
 Proof. rewrite dot_sym, dot_lin_l, (dot_sym u), (dot_sym v). reflexivity. Qed.
 
+Lemma dot_zero_r w : dot w (fun _ => 0) = 0.
+Proof. unfold definitions.dot. rewrite (sum_ext d _ (fun _ => 0)); [ apply sum_zero | intros; ring ]. Qed.
+
+Lemma dot_sum n f v : dot (fun k => sum n (fun j => f j k)) v = sum n (fun j => dot (f j) v).
+Proof.
+  unfold definitions.dot. rewrite <- sum_swap. apply sum_ext; intros k _.
+  rewrite Rmult_comm, <- sum_scal. apply sum_ext; intros; ring.
+Qed.
+
 Lemma dot_nonneg u : 0 <= dot u u.
 Proof. apply sum_nonneg; intros. apply Rle_0_sqr. Qed.
 

@@ -15,29 +15,17 @@ FOLDER = Path(__file__).parent
 LIBRARY = "SphereTheory"  # the name under which the files require each other
 
 # In the order in which they are compiled: each uses those before it.
-FILES = ("definitions", "sums", "pair", "sphere", "energy", "unconditional")
-
-
-@dataclass(frozen=True)
-class Symbol:
-    """A notion of the ledger and its definition in Coq.
-
-    Parameters
-    ----------
-    name
-        In `definitions.v`.
-    ledger
-        The symbol that the ledger writes.
-    words
-        Its definition, for a person.
-    text
-        Its definition in Coq, closed: n rows, d columns and s are arguments.
-    """
-
-    name: str
-    ledger: str
-    words: str
-    text: str
+FILES = (
+    "definitions",
+    "sums",
+    "pair",
+    "sphere",
+    "energy",
+    "gradient",
+    "unconditional",
+    "enclosure",
+    "edit_free",
+)
 
 
 @dataclass(frozen=True)
@@ -83,115 +71,26 @@ class KernelProof:
         return tuple(dict.fromkeys(f"{theorem.file}.v" for theorem in self.theorems))
 
 
-SYMBOLS = (
-    Symbol(
-        "sum",
-        "Σ_{i<n}",
-        "n terms, numbered from 0",
-        "fix sum n f := match n with O => 0 | S m => sum m f + f m end",
-    ),
-    Symbol(
-        "others",
-        "Σ_{j≠i}",
-        "all of the n terms but the i-th",
-        "fun n i f => sum n (fun j => if Nat.eq_dec i j then 0 else f j)",
-    ),
-    Symbol("matrix", "W, ΔW, X", "W i k is the entry of row i and column k", "nat -> nat -> R"),
-    Symbol("plus", "Ŵ = W + ΔW", "entry by entry", "fun W Delta i k => W i k + Delta i k"),
-    Symbol("dot", "⟨u, v⟩", "of vectors of dimension d", "fun d u v => sum d (fun k => u k * v k)"),
-    Symbol("norm", "‖u‖", "root of ⟨u, u⟩", "fun d u => sqrt (dot d u u)"),
-    Symbol("direction", "w/‖w‖", "a vector over its length", "fun d w k => w k / norm d w"),
-    Symbol("chord", "‖u − v‖", "length of a difference", "fun d u v => norm d (fun k => u k - v k)"),
-    Symbol("angle", "∠(u, v)", "arc cosine of ⟨u, v⟩, for unit vectors", "fun d u v => acos (dot d u v)"),
-    Symbol("unit_row", "û_i", "direction of row i", "fun d W i => direction d (W i)"),
-    Symbol(
-        "D",
-        "D_ij",
-        "chordal distance of two directions",
-        "fun d W i j => chord d (unit_row d W i) (unit_row d W j)",
-    ),
-    Symbol(
-        "theta",
-        "θ_ij",
-        "angle of two directions; D_ij = 2 sin(θ_ij/2) is a lemma",
-        "fun d W i j => angle d (unit_row d W i) (unit_row d W j)",
-    ),
-    Symbol(
-        "delta",
-        "δ_i",
-        "angle between w_i and ŵ_i",
-        "fun d W Delta i => angle d (unit_row d W i) (unit_row d (plus W Delta) i)",
-    ),
-    Symbol(
-        "potential",
-        "D^(−s), ln(1/D)",
-        "what a pair adds to the energy: the first for s ≠ 0, the second at s = 0",
-        "fun s D => if Req_EM_T s 0 then ln (1 / D) else Rpower D (- s)",
-    ),
-    Symbol("factor", "f", "2s, and 2 at s = 0", "fun s => if Req_EM_T s 0 then 2 else 2 * s"),
-    Symbol(
-        "h",
-        "h(θ)",
-        "D^(−s−1) cos(θ/2) with D = 2 sin(θ/2)",
-        "fun s x => Rpower (2 * sin (x / 2)) (- s - 1) * cos (x / 2)",
-    ),
-    Symbol(
-        "HE",
-        "HE_s(W)",
-        "Σ_{i≠j} D_ij^(−s), Σ_{i≠j} ln(1/D_ij) at s = 0; ordered pairs",
-        "fun n d s W => sum n (fun i => others n i (fun j => potential s (D d W i j)))",
-    ),
-    Symbol(
-        "sound",
-        "no zero row, no coincident neurons",
-        "every ‖w_i‖ > 0 and every D_ij > 0, i ≠ j",
-        "fun n d W => (forall i, (i < n)%nat -> 0 < norm d (W i)) /\\\n"
-        "(forall i j, (i < n)%nat -> (j < n)%nat -> i <> j -> 0 < D d W i j)",
-    ),
-    Symbol(
-        "frobenius",
-        "‖A‖_F",
-        "of n rows and m columns",
-        "fun n m A => sqrt (sum n (fun i => dot m (A i) (A i)))",
-    ),
-    Symbol(
-        "seen",
-        "Xᵀv",
-        "inner products of v with the columns of X",
-        "fun d X v l => sum d (fun k => v k * X k l)",
-    ),
-    Symbol("times", "ΔW X", "row i is Xᵀ Δw_i", "fun d A X i => seen d X (A i)"),
-    Symbol(
-        "row_space",
-        "row space of ΔW",
-        "all combinations Σ_i c_i Δw_i",
-        "fun n d A v => exists c, forall k, (k < d)%nat -> v k = sum n (fun i => c i * A i k)",
-    ),
-    Symbol(
-        "pull",
-        "Σ_{j≠i} h(θ_ij)",
-        "at the angles of the matrix given",
-        "fun n d s W i => others n i (fun j => h s (theta d W i j))",
-    ),
-    Symbol(
-        "higher",
-        "the end with the larger energy",
-        "Ŵ if HE_s(W) ≤ HE_s(Ŵ), else W; θ* are its angles",
-        "fun n d s W Delta => if Rle_dec (HE n d s W) (HE n d s (plus W Delta)) then plus W Delta else W",
-    ),
-    Symbol(
-        "K",
-        "K*",
-        "√ Σ_i [(f/max(‖w_i‖, ‖ŵ_i‖)) Σ_{j≠i} h(θ*_ij)]²",
-        "fun n d s W Delta => sqrt (sum n (fun i =>\n(factor s / Rmax (norm d (W i)) "
-        "(norm d (plus W Delta i)) * pull n d s (higher n d s W Delta) i) ^ 2))",
+_FOR_ALL = "forall (n d : nat) (s : R), 0 <= s ->\nforall "
+_SOUND = "sound n d W -> sound n d (plus W Delta) ->\n"
+_EDIT = f"{_FOR_ALL}(W Delta : matrix), {_SOUND}"
+_EDIT_AND_INPUTS = f"{_FOR_ALL}(W Delta : matrix) (m : nat) (X : matrix) (sigma : R), {_SOUND}"
+_CHANGE = "HE n d s (plus W Delta) - HE n d s W"
+_PAIRS = "(forall i j, (i < n)%nat -> (j < n)%nat -> i <> j -> 0 < "
+
+E2 = KernelProof(
+    "any n, d, ΔW and real s; W has no zero row and no two neurons in one direction; f = 2s, and 2 at s = 0",
+    (
+        KernelTheorem(
+            "E2_gradient",
+            "gradient",
+            "d/dt HE_s(W + tΔW) = ⟨∇HE_s(W), ΔW⟩ at t = 0, "
+            "∂HE_s/∂w_i = (f/‖w_i‖) Σ_{j≠i} (û_j − c_ij û_i) D_ij^(−s−2)",
+            "forall (n d : nat) (s : R),\nforall (W Delta : matrix), sound n d W ->\nderivable_pt_lim "
+            "(fun t => HE n d s (plus W (scaled t Delta))) 0 (inner n d (gradient n d s W) Delta)",
+        ),
     ),
 )
-
-_FOR_ALL = "forall (n d : nat) (s : R), 0 <= s ->\nforall {}, sound n d W -> sound n d (plus W Delta) ->\n"
-_EDIT = _FOR_ALL.format("(W Delta : matrix)")
-_EDIT_AND_INPUTS = _FOR_ALL.format("(W Delta : matrix) (m : nat) (X : matrix) (sigma : R)")
-_CHANGE = "HE n d s (plus W Delta) - HE n d s W"
 
 B8 = KernelProof(
     "any n, d and s ≥ 0; neither W nor Ŵ = W + ΔW has a zero row or two neurons in one direction; "
@@ -243,4 +142,41 @@ B8 = KernelProof(
     ),
 )
 
-KERNEL_PROOFS: Mapping[str, KernelProof] = MappingProxyType({"B8": B8})
+B9 = KernelProof(
+    "any n, d and s ≥ 0; neither W nor Ŵ = W + ΔW has a zero row; every φ_ij = θ_ij − δ_i − δ_j > 0, i ≠ j "
+    "(so that δ_i < π where it matters, and no two neurons meet)",
+    (
+        KernelTheorem(
+            "B9_remainder",
+            "enclosure",
+            "|ΔHE_s − Σ_i δ_i⟨G_i, τ_i⟩| ≤ ½ Σ_{i≠j} q(φ_ij)(δ_i + δ_j)²",
+            f"{_FOR_ALL}(W Delta : matrix),\n"
+            "(forall i, (i < n)%nat -> 0 < norm d (W i) /\\ 0 < norm d (plus W Delta i)) ->\n"
+            f"{_PAIRS}phi d W Delta i j) ->\n"
+            f"Rabs ({_CHANGE} - "
+            "sum n (fun i => delta d W Delta i * dot d (G n d s W i) (tau d W Delta i))) <=\n"
+            "/ 2 * sum n (fun i => others n i (fun j => "
+            "q s (phi d W Delta i j) * (delta d W Delta i + delta d W Delta j) ^ 2))",
+        ),
+    ),
+)
+
+B10 = KernelProof(
+    "any n, d and s ≥ 0; 0 < ρ < m ≤ every ‖w_i‖ (the ledger's m is the smallest of them), x = ρ/m; "
+    "‖ΔW‖_F ≤ ρ; every ψ_ij = θ_ij − κ(x)ρ√(‖w_i‖^(−2) + ‖w_j‖^(−2)) > 0, i ≠ j; nothing is asked of Ŵ",
+    (
+        KernelTheorem(
+            "B10_edit_free",
+            "edit_free",
+            "|ΔHE_s| ≤ κ K_grad ρ + 2κ²ρ²Q(ρ), κ = κ(x)",
+            f"{_FOR_ALL}(W Delta : matrix) (m rho : R),\n"
+            "0 < rho < m -> (forall i, (i < n)%nat -> m <= norm d (W i)) -> frobenius n d Delta <= rho ->\n"
+            f"{_PAIRS}psi d W (kappa (rho / m) * rho) i j) ->\nRabs ({_CHANGE}) <=\n"
+            "kappa (rho / m) * K_gradient n d s W * rho + "
+            "2 * kappa (rho / m) ^ 2 * rho ^ 2 * Q n d s W (kappa (rho / m) * rho)",
+        ),
+    ),
+)
+
+# In the order in which they are read.
+KERNEL_PROOFS: Mapping[str, KernelProof] = MappingProxyType({"E2": E2, "B8": B8, "B9": B9, "B10": B10})

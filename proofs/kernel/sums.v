@@ -31,6 +31,12 @@ Proof.
   - rewrite IHn, <- sum_plus. reflexivity.
 Qed.
 
+Lemma Rabs_sum n f : Rabs (sum n f) <= sum n (fun i => Rabs (f i)).
+Proof.
+  induction n; simpl; [ rewrite Rabs_R0; lra | ].
+  eapply Rle_trans; [ apply Rabs_triang | ]. apply Rplus_le_compat_r, IHn.
+Qed.
+
 Lemma sum_pick n i f : (i < n)%nat -> sum n (fun j => if Nat.eq_dec i j then f j else 0) = f i.
 Proof.
   induction n; intros Hi; [ lia | ]. simpl. destruct (Nat.eq_dec i n) as [-> | Hne].
@@ -44,6 +50,30 @@ Proof.
   intros H Hi. rewrite <- (sum_pick n i f Hi). apply sum_le; intros j Hj.
   destruct (Nat.eq_dec i j); [ lra | now apply H ].
 Qed.
+
+Lemma sum_split n i f : (i < n)%nat -> sum n f = f i + others n i f.
+Proof.
+  intros Hi. rewrite <- (sum_pick n i f Hi). unfold others. rewrite <- sum_plus. apply sum_ext; intros j _.
+  destruct (Nat.eq_dec i j); ring.
+Qed.
+
+Lemma two_terms_le_sum n f i j : (forall k, (k < n)%nat -> 0 <= f k) -> (i < n)%nat -> (j < n)%nat -> i <> j ->
+  f i + f j <= sum n f.
+Proof.
+  intros H Hi Hj Hij. rewrite (sum_split n i f Hi). apply Rplus_le_compat_l. unfold others.
+  assert (E : f j = if Nat.eq_dec i j then 0 else f j) by (destruct (Nat.eq_dec i j); [ contradiction | reflexivity ]).
+  rewrite E at 1. apply (term_le_sum n (fun k => if Nat.eq_dec i k then 0 else f k)); [ | exact Hj ].
+  intros k Hk. destruct (Nat.eq_dec i k); [ lra | auto ].
+Qed.
+
+Lemma le_largest n f i : (i < n)%nat -> f i <= largest n f.
+Proof.
+  induction n; intros Hi; [ lia | ]. simpl. destruct (Nat.eq_dec i n) as [-> | Hne]; [ apply Rmax_r | ].
+  eapply Rle_trans; [ apply IHn; lia | apply Rmax_l ].
+Qed.
+
+Lemma largest_nonneg n f : 0 <= largest n f.
+Proof. induction n; simpl; [ lra | eapply Rle_trans; [ exact IHn | apply Rmax_l ] ]. Qed.
 
 Lemma others_ext n i f g : (forall j, (j < n)%nat -> i <> j -> f j = g j) -> others n i f = others n i g.
 Proof. intros H. apply sum_ext; intros j Hj. destruct (Nat.eq_dec i j); auto. Qed.

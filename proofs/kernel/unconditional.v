@@ -158,7 +158,3 @@ Proof.
     apply Rle_0_sqr.
 Qed.
 End Unconditional.
-
-(* what they rest on, together *)
-Definition B8 := (B8_sharper, B8_two_sided, B8_angles, B8_constant, B8_outputs_rows, B8_outputs).
-Print Assumptions B8.
