@@ -122,4 +122,17 @@ Proof.
     rewrite gradient_dot, <- !others_scal. apply others_ext; intros j Hj Hij.
     unfold v, velocity. rewrite dot_lin_l, (dot_sym d (Delta i)), (dot_sym d (unit_row W i) (unit_row W j)). field. lra.
 Qed.
+
+(* ⟨w_i, ∂HE_s/∂w_i⟩ = 0 *)
+Theorem E2_tangent (W : matrix) (i : nat) : sound W -> (i < n)%nat -> dot d (W i) (gradient W i) = 0.
+Proof.
+  intros HW Hi. pose proof (proj1 HW i Hi) as Hw. rewrite dot_sym, gradient_dot.
+  assert (E : forall v, dot d v (W i) = norm d (W i) * dot d v (unit_row W i)).
+  { intros v. unfold dot. rewrite <- sum_scal. apply sum_ext; intros k _.
+    unfold definitions.unit_row, direction. field. lra. }
+  rewrite (others_ext n i _ (fun j => 0 * 0)).
+  - rewrite others_scal. ring.
+  - intros j _ _. rewrite !E, (direction_unit d (W i) Hw : dot d (unit_row W i) (unit_row W i) = 1).
+    rewrite (dot_sym d (unit_row W j)). ring.
+Qed.
 End Gradient.

@@ -89,6 +89,13 @@ E2 = KernelProof(
             "forall (n d : nat) (s : R),\nforall (W Delta : matrix), sound n d W ->\nderivable_pt_lim "
             "(fun t => HE n d s (plus W (scaled t Delta))) 0 (inner n d (gradient n d s W) Delta)",
         ),
+        KernelTheorem(
+            "E2_tangent",
+            "gradient",
+            "⟨w_i, ∂HE_s/∂w_i⟩ = 0",
+            "forall (n d : nat) (s : R),\nforall (W : matrix) (i : nat), sound n d W -> (i < n)%nat ->\n"
+            "dot d (W i) (gradient n d s W i) = 0",
+        ),
     ),
 )
 
