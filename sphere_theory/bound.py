@@ -23,7 +23,8 @@ from sphere_theory.enclosure import Interval, enclose
 from sphere_theory.energy import energy_gradient
 from sphere_theory.errors import CoincidentNeuronsError
 from sphere_theory.inputs import input_strength, orthonormality_error
-from sphere_theory.motion import EPS, EnergyChange, Motion, Pulls, as_motion, change_along, pulls
+from sphere_theory.motion import EPS, EnergyChange, Motion, as_motion, change_along
+from sphere_theory.pulls import Pulls, pulls
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult

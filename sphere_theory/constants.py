@@ -20,17 +20,9 @@ from torch import Tensor
 from sphere_theory.arrays import Array, as_choice, as_matrix, as_real, frobenius, full_precision
 from sphere_theory.energy import energy_gradient, gradient_factor, off_diagonal, potential
 from sphere_theory.errors import CertificateError, InputError
-from sphere_theory.motion import (
-    EPS,
-    RESOLVED,
-    Motion,
-    add_to_rows,
-    as_motion,
-    change_along,
-    pulls,
-    pulls_at_ends,
-)
+from sphere_theory.motion import EPS, RESOLVED, Motion, as_motion, change_along
 from sphere_theory.neurons import Tile, as_neurons, opposite_squares, require_distinct, tiles
+from sphere_theory.pulls import add_to_rows, pulls, pulls_at_ends
 
 KINDS = ("unconditional", "gradient", "triangle", "certified")
 

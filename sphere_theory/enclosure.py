@@ -28,17 +28,14 @@ from sphere_theory.motion import (
     EPS,
     RESOLVED,
     Motion,
-    Pulls,
-    add_to_rows,
     as_motion,
     cosines_along,
     distance_rounding,
     move_rounding,
     moved,
-    pulls,
-    pulls_at_ends,
 )
 from sphere_theory.neurons import Neurons, Tile, as_neurons, opposite_squares, require_distinct, tiles
+from sphere_theory.pulls import Pulls, add_to_rows, pulls, pulls_at_ends
 
 # Two halves have half the remainder of their piece; where they keep this share, rounding is what is left.
 _STALLED = 0.95

@@ -1,4 +1,4 @@
-"""An edit as a motion of the neurons: how far each turns, what that does to HE, and how the pairs pull.
+"""An edit as a motion of the neurons: how far each turns, and what that does to HE.
 
 Every number comes with a bound of its rounding, so that whoever compares two of them can tell a violated
 inequality from a rounded one. The bounds are worst cases of float64 sums, doubled.
@@ -15,16 +15,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sphere_theory.arrays import Array, as_matrix, as_real, full_precision
-from sphere_theory.energy import gradient_factor, off_diagonal, potential
+from sphere_theory.energy import off_diagonal, potential
 from sphere_theory.neurons import (
     CHUNK,
     Neurons,
     Tile,
     as_neurons,
     opposite_pairs,
-    opposite_squares,
     pair_tangents,
-    require_distinct,
     tiles,
 )
 from sphere_theory.updates import as_edit
@@ -356,127 +354,3 @@ def _gain_rounding(
     through_moves = 2 * move_rounding(motion, old) / old.squared
     small = share < _SMALL_MOVE
     return pair * torch.where(small, through_moves + (2 + s) * share * relative, 2 * relative)
-
-
-@dataclass(frozen=True, eq=False)
-class Pulls:
-    """How hard the pairs pull on each neuron at both ends of an edit.
-
-    Attributes
-    ----------
-    before, after
-        f Σ_{j≠i} D_ij^(−s−1) √(1 − D_ij²/4) with f = 2s, 2 at s = 0, at W and at W + ΔW, (n,).
-    rounding_before, rounding_after
-        Bounds of their relative rounding.
-    """
-
-    before: Float[Tensor, " n"]
-    after: Float[Tensor, " n"]
-    rounding_before: float
-    rounding_after: float
-
-
-def pulls_at_ends(motion: Motion, s: float) -> Pulls:
-    """The pulls before and after an edit.
-
-    Parameters
-    ----------
-    motion
-        The neurons.
-    s
-        Exponent.
-
-    Returns
-    -------
-    Pulls
-        Unit-free.
-
-    Raises
-    ------
-    CoincidentNeuronsError
-        Two neurons share a direction, before or after.
-    """
-    before, at_first = pulls(motion.before, s, eps=motion.eps)
-    after, at_last = pulls(motion.after, s, eps=motion.eps, argument="W + delta", summed=True)
-    return Pulls(before, after, at_first, at_last)
-
-
-def pulls(
-    neurons: Neurons, s: float, *, eps: float, argument: str = "W", summed: bool = False
-) -> tuple[Float[Tensor, " n"], float]:
-    """f Σ_{j≠i} D_ij^(−s−1) √(1 − D_ij²/4) of every neuron: the length of its gradient's summands.
-
-    Parameters
-    ----------
-    neurons
-        The n neurons.
-    s
-        Exponent.
-    eps
-        η, rounding of an inner product.
-    argument
-        Name of their matrix in the caller's signature.
-    summed
-        Whether the rows are a rounded sum W + ΔW.
-
-    Returns
-    -------
-    sums
-        (n,), float64, unit-free.
-    rounding
-        Bound of their relative rounding.
-
-    Raises
-    ------
-    CoincidentNeuronsError
-        Two neurons share a direction.
-    """
-    sums, worst = torch.zeros_like(neurons.norms), 0.0
-    for tile in tiles(neurons, s=s, exact=True):
-        require_distinct(tile, argument)
-        opposite = opposite_squares(neurons, tile)
-        force = off_diagonal(potential_slope(tile.squared, opposite, s), tile)
-        add_to_rows(sums, force, tile)
-        relative = distance_rounding(tile, eps, summed=summed)
-        off_diagonal(relative, tile)
-        worst = max(worst, float(relative.max()), 2 * eps / max(float(_least(opposite, tile)), RESOLVED))
-    return gradient_factor(s) * sums, (s + 2) * worst + 64 * EPS
-
-
-def _least(opposite: Tensor, tile: Tile) -> Tensor:
-    return opposite.masked_fill(~tile.squared.isfinite(), torch.inf).min()
-
-
-def potential_slope(squared: Tensor, opposite: Tensor, s: float) -> Tensor:
-    """h = D^(−s−1) √(1 − D²/4), from D² and 4 − D².
-
-    Parameters
-    ----------
-    squared, opposite
-        D² and 4 − D², any shape.
-    s
-        Exponent.
-
-    Returns
-    -------
-    Tensor
-        Same shape.
-    """
-    return potential(squared, s + 1) * opposite.sqrt() / 2
-
-
-def add_to_rows(sums: Float[Tensor, " n"], values: Float[Tensor, "a b"], tile: Tile) -> None:
-    """Add a symmetric function of pairs to the sums of its neurons, in place.
-
-    Parameters
-    ----------
-    sums
-        One for each neuron.
-    values
-        Of a tile.
-    tile
-        That tile.
-    """
-    sums[tile.rows] += values.sum(dim=1)
-    if not tile.diagonal:
-        sums[tile.cols] += values.sum(dim=0)

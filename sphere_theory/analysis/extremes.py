@@ -23,8 +23,9 @@ from sphere_theory.bound import BoundAudit, audit_bound
 from sphere_theory.enclosure import end_bounds, largest_change
 from sphere_theory.energy import energy_gradient
 from sphere_theory.errors import CertificateError, CoincidentNeuronsError, ZeroRowError
-from sphere_theory.motion import as_motion, pulls_at_ends
+from sphere_theory.motion import as_motion
 from sphere_theory.neurons import Progress, silent
+from sphere_theory.pulls import pulls_at_ends
 from sphere_theory.records import RecordStore, source_hash
 from sphere_theory.samples import fits, orthonormal, structured
 

@@ -19,7 +19,8 @@ from torch import Tensor
 from sphere_theory.arrays import frobenius, full_precision
 from sphere_theory.enclosure import enclose, end_bounds
 from sphere_theory.energy import energy_gradient
-from sphere_theory.motion import as_motion, change_along, pulls_at_ends
+from sphere_theory.motion import as_motion, change_along
+from sphere_theory.pulls import pulls_at_ends
 
 REGIMES = ("small perturbation", "sign certified", "first order only", "unconditional")
 TAYLOR_TOLERANCE = 0.1
