@@ -64,8 +64,8 @@ def enclosures(audits: Records) -> Figure:
 
 def _panel(axes: Axes, own: Records, foot: float) -> None:
     x = [record["relative_edit"] for record in own]
-    bands = [_absolute(record["enclosure"], foot) for record in own]
-    axes.fill_between(x, *zip(*bands, strict=True), color=COLOURS[5], alpha=0.35, lw=0, label="between (B9)")
+    low, high = zip(*(_absolute(record["enclosure"], foot) for record in own), strict=True)
+    axes.fill_between(x, low, high, color=COLOURS[5], alpha=0.35, lw=0, label="between (B9)")
     constants = [_by_norm(record) for record in own]
     axes.plot(x, constants, ":", color=COLOURS[1], label="K*‖ΔW‖ (B8)")
     axes.plot(x, [record["angular_bound"] for record in own], "--", color=COLOURS[1], label="by angles (B8)")
