@@ -22,10 +22,10 @@ lint: $(VENV)/.dev
 proofs: $(VENV)/.runtime
 	$(BIN)/python -m proofs
 
-# In seconds, once coqc is there; nothing of the environment is needed. Where there is no coqc, it is not checked.
-kernel-proof:
+# In seconds, once coqc is there; no package is needed. Where there is no coqc, it is not checked.
+kernel-proof: | $(VENV)/bin/python
 	@sh proofs/kernel/install.sh
-	$(PYTHON) -m proofs.kernel $(ARGS)
+	$(BIN)/python -m proofs.kernel $(ARGS)
 
 bench: $(VENV)/.runtime
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -121,7 +121,8 @@ Definition higher (W Delta : matrix) : matrix :=
 
 (* K* = √ Σ_i [(f/max(‖w_i‖, ‖ŵ_i‖)) Σ_{j≠i} h(θ*_ij)]² *)
 Definition K (W Delta : matrix) : R :=
-  sqrt (sum n (fun i => (factor s / Rmax (norm d (W i)) (norm d (plus W Delta i)) * pull (higher W Delta) i) ^ 2)).
+  sqrt (sum n (fun i =>
+    (factor s / Rmax (norm d (W i)) (norm d (plus W Delta i)) * pull (higher W Delta) i) ^ 2)).
 
 (* ---------- 6. what B9 is made of ---------- *)
 

@@ -15,8 +15,11 @@ Proof.
     - eapply dl_eq; [ derive | cbv beta; ring ].
     - assert (0 <= c * sin c) by (apply Rmult_le_pos; [ lra | apply sin_ge_0; lra ]). lra. }
   assert (H : sin b * (1 / b) <= sin a * (1 / a)).
-  { apply (decreasing (fun x => sin x * (1 / x)) (fun x => (x * cos x - sin x) / (x * x))); [ exact Hab | | ]; intros c Hc.
-    - eapply dl_eq; [ apply dl_mult; [ derive | apply dl_inv; [ derive | cbv beta; lra ] ] | cbv beta; field; lra ].
+  { apply (decreasing (fun x => sin x * (1 / x)) (fun x => (x * cos x - sin x) / (x * x)));
+      [ exact Hab | | ]; intros c Hc.
+    - eapply dl_eq.
+      + apply dl_mult; [ derive | apply dl_inv; [ derive | cbv beta; lra ] ].
+      + cbv beta. field. lra.
     - pose proof (T c ltac:(lra)). assert (0 < / (c * c)) by (apply Rinv_0_lt_compat, Rmult_lt_0_compat; lra).
       unfold Rdiv. nra. }
   apply (Rmult_le_compat_l (a * b)) in H; [ | apply Rmult_le_pos; lra ].
@@ -47,7 +50,8 @@ Proof.
     by (rewrite dot_direction; field; lra).
   unfold angle. set (c := dot d (direction d w) (direction d w')) in *.
   set (a := norm d w) in *. set (b := norm d w') in *. set (l := norm d (fun k => w' k - w k)) in *.
-  pose proof (acos_bound c) as HB. pose proof (sin2_cos2 (acos c)) as P. unfold Rsqr in P. rewrite cos_acos in P by lra.
+  pose proof (acos_bound c) as HB. pose proof (sin2_cos2 (acos c)) as P. unfold Rsqr in P.
+  rewrite cos_acos in P by lra.
   assert (la : l < a) by nra.
   assert (Hpos : 0 < c).
   { destruct (Rle_lt_dec c 0) as [Hn | Hp]; [ exfalso | exact Hp ].
@@ -154,7 +158,8 @@ Qed.
 Lemma turn_le i : (i < n)%nat -> delta W Delta i <= k * (r i * / a i).
 Proof.
   intros Hi. pose proof (proj2 (turns i Hi)) as H. pose proof (a_pos i Hi) as Ha.
-  apply (Rmult_le_reg_r (a i)); [ exact Ha | ]. replace (k * (r i * / a i) * a i) with (k * r i) by (field; lra). exact H.
+  apply (Rmult_le_reg_r (a i)); [ exact Ha | ].
+  replace (k * (r i * / a i) * a i) with (k * r i) by (field; lra). exact H.
 Qed.
 
 Lemma psi_le_phi i j : (i < n)%nat -> (j < n)%nat -> i <> j -> psi W (k * rho) i j <= phi W Delta i j.
@@ -167,20 +172,24 @@ Proof.
   { apply Rsqr_incr_0_var; [ | apply Rmult_le_pos; [ lra | apply sqrt_pos ] ]. unfold Rsqr.
     replace (rho * sqrt S * (rho * sqrt S)) with (rho * rho * (sqrt S * sqrt S)) by ring.
     assert (HI : / a i * / a i + / a j * / a j = S) by (unfold S; field; lra).
-    rewrite sqrt_sqrt by (rewrite <- HI; pose proof (Rle_0_sqr (/ a i)); pose proof (Rle_0_sqr (/ a j)); unfold Rsqr in *; lra).
-    pose proof (two_terms_le_sum n (fun i => r i * r i) i j ltac:(intros; apply Rle_0_sqr) Hi Hj Hij) as T. cbv beta in T.
+    rewrite sqrt_sqrt by (rewrite <- HI; pose proof (Rle_0_sqr (/ a i)); pose proof (Rle_0_sqr (/ a j));
+      unfold Rsqr in *; lra).
+    pose proof (two_terms_le_sum n (fun i => r i * r i) i j (fun i _ => Rle_0_sqr (r i)) Hi Hj Hij) as T.
+    cbv beta in T.
     pose proof squares as SQ. pose proof (Rle_0_sqr (r i * / a j - r j * / a i)) as R. unfold Rsqr in R.
     apply Rle_trans with ((r i * r i + r j * r j) * S); [ rewrite <- HI; lra | ].
     apply Rmult_le_compat_r; [ | lra ]. rewrite <- HI.
     pose proof (Rle_0_sqr (/ a i)); pose proof (Rle_0_sqr (/ a j)); unfold Rsqr in *; lra. }
-  assert (k * (r i * / a i + r j * / a j) <= k * (rho * sqrt S)) by (apply Rmult_le_compat_l; [ apply k_nonneg | exact HS ]).
+  assert (k * (r i * / a i + r j * / a j) <= k * (rho * sqrt S))
+    by (apply Rmult_le_compat_l; [ apply k_nonneg | exact HS ]).
   lra.
 Qed.
 
 Lemma phi_open i j : (i < n)%nat -> (j < n)%nat -> i <> j -> 0 < phi W Delta i j.
 Proof. intros Hi Hj Hij. pose proof (open i j Hi Hj Hij). pose proof (psi_le_phi i j Hi Hj Hij). lra. Qed.
 
-Lemma first_le : Rabs (sum n (fun i => delta W Delta i * dot d (G W i) (tau W Delta i))) <= k * K_gradient W * rho.
+Lemma first_le : Rabs (sum n (fun i => delta W Delta i * dot d (G W i) (tau W Delta i))) <=
+  k * K_gradient W * rho.
 Proof.
   set (g := fun i => norm d (gradient W i)).
   apply Rle_trans with (sum n (fun i => k * (r i * g i))).
@@ -195,14 +204,18 @@ Proof.
     rewrite G_dot. fold (a i).
     assert (B : Rabs (dot d (gradient W i) t) <= g i * 1).
     { apply Rle_trans with (g i * norm d t).
-      - apply Rabs_le. pose proof (dot_le_norms d (gradient W i) t) as H1. fold (g i) in H1. split; [ | exact H1 ].
+      - apply Rabs_le. pose proof (dot_le_norms d (gradient W i) t) as H1.
+        fold (g i) in H1. split; [ | exact H1 ].
         assert (H2 : - dot d (gradient W i) t <= g i * norm d t); [ | lra ].
         replace (- dot d (gradient W i) t) with (dot d (fun k => - gradient W i k) t).
-        + eapply Rle_trans; [ apply dot_le_norms | right ]. f_equal. unfold g, norm. f_equal. apply sum_ext; intros; ring.
-        + unfold dot. replace (- sum d (fun k => gradient W i k * t k)) with (-1 * sum d (fun k => gradient W i k * t k)) by ring.
+        + eapply Rle_trans; [ apply dot_le_norms | right ]. f_equal. unfold g, norm. f_equal.
+          apply sum_ext; intros; ring.
+        + unfold dot. replace (- sum d (fun k => gradient W i k * t k))
+            with (-1 * sum d (fun k => gradient W i k * t k)) by ring.
           rewrite <- sum_scal. apply sum_ext; intros; ring.
       - apply Rmult_le_compat_l; [ apply norm_nonneg | exact N ]. }
-    replace (delta W Delta i * (a i * dot d (gradient W i) t)) with (delta W Delta i * a i * dot d (gradient W i) t) by ring.
+    replace (delta W Delta i * (a i * dot d (gradient W i) t))
+      with (delta W Delta i * a i * dot d (gradient W i) t) by ring.
     rewrite Rabs_mult, Rabs_right by (apply Rle_ge, Rmult_le_pos; lra).
     replace (k * (r i * g i)) with (k * r i * (g i * 1)) by ring.
     apply Rmult_le_compat; [ apply Rmult_le_pos; lra | apply Rabs_pos | exact T2 | exact B ].
@@ -210,13 +223,15 @@ Proof.
     apply Rle_trans with (k * (sqrt (sum n (fun i => r i * r i)) * sqrt (sum n (fun i => g i * g i)))).
     + apply Rmult_le_compat_l; [ apply k_nonneg | apply cauchy_schwarz_sqrt ].
     + replace (k * K_gradient W * rho) with (k * (rho * K_gradient W)) by ring.
-      apply Rmult_le_compat_l; [ apply k_nonneg | ]. unfold definitions.K_gradient. rewrite frobenius_norms. fold g.
+      apply Rmult_le_compat_l; [ apply k_nonneg | ]. unfold definitions.K_gradient.
+      rewrite frobenius_norms. fold g.
       apply Rmult_le_compat_r; [ apply sqrt_pos | ].
       rewrite <- (sqrt_square rho) by lra. apply sqrt_le_1_alt, squares.
 Qed.
 
 Lemma second_le :
-  / 2 * sum n (fun i => others n i (fun j => q s (phi W Delta i j) * (delta W Delta i + delta W Delta j) ^ 2)) <=
+  / 2 * sum n (fun i => others n i (fun j =>
+    q s (phi W Delta i j) * (delta W Delta i + delta W Delta j) ^ 2)) <=
   2 * k ^ 2 * rho ^ 2 * Q W (k * rho).
 Proof.
   set (b := fun i j => q s (psi W (k * rho) i j)).
@@ -229,7 +244,8 @@ Proof.
       unfold definitions.phi. pose proof (turns i Hi). pose proof (turns j Hj).
       pose proof (angle_bound d (unit_row d W i) (unit_row d W j)) as A. unfold definitions.theta. lra. }
     set (x := delta W Delta i). set (y := delta W Delta j).
-    assert ((x + y) ^ 2 <= 2 * (x * x + y * y)) by (pose proof (Rle_0_sqr (x - y)) as R; unfold Rsqr in R; simpl; lra).
+    assert ((x + y) ^ 2 <= 2 * (x * x + y * y))
+      by (pose proof (Rle_0_sqr (x - y)) as R; unfold Rsqr in R; simpl; lra).
     assert (0 <= (x + y) ^ 2) by apply pow2_ge_0.
     assert (q s (phi W Delta i j) * (x + y) ^ 2 <= b i j * (2 * (x * x + y * y))).
     { apply Rmult_le_compat; [ now apply q_nonneg | assumption | exact B | assumption ]. }
@@ -241,16 +257,20 @@ Proof.
       pose proof (a_pos i Hi) as Ha. pose proof k_nonneg as Hk. pose proof (r_le i Hi) as R.
       assert (HO : 0 <= others n i (b i)) by (apply others_nonneg; intros; apply Hq).
       assert (HQ : / a i ^ 2 * others n i (b i) <= Q W (k * rho)).
-      { apply (le_largest n (fun i => / norm d (W i) ^ 2 * others n i (fun j => q s (psi W (k * rho) i j)))). exact Hi. }
-      assert (HT : delta W Delta i * delta W Delta i <= k * (r i * / a i) * (k * (r i * / a i))) by (apply Rmult_le_compat; lra).
+      { apply (le_largest n (fun i =>
+          / norm d (W i) ^ 2 * others n i (fun j => q s (psi W (k * rho) i j)))). exact Hi. }
+      assert (HT : delta W Delta i * delta W Delta i <= k * (r i * / a i) * (k * (r i * / a i)))
+        by (apply Rmult_le_compat; lra).
       apply Rle_trans with (2 * (k * (r i * / a i) * (k * (r i * / a i))) * others n i (b i)).
       * apply Rmult_le_compat_r; lra.
       * replace (2 * (k * (r i * / a i) * (k * (r i * / a i))) * others n i (b i))
           with (2 * k ^ 2 * (r i * r i) * (/ a i ^ 2 * others n i (b i))) by (field; lra).
-        replace (2 * k ^ 2 * Q W (k * rho) * (r i * r i)) with (2 * k ^ 2 * (r i * r i) * Q W (k * rho)) by ring.
+        replace (2 * k ^ 2 * Q W (k * rho) * (r i * r i)) with (2 * k ^ 2 * (r i * r i) * Q W (k * rho))
+          by ring.
         apply Rmult_le_compat_l; [ | exact HQ ]. apply Rmult_le_pos; [ | apply Rle_0_sqr ].
         pose proof (pow2_ge_0 k). lra.
-    + rewrite sum_scal. replace (2 * k ^ 2 * rho ^ 2 * Q W (k * rho)) with (2 * k ^ 2 * Q W (k * rho) * (rho * rho)) by ring.
+    + rewrite sum_scal. replace (2 * k ^ 2 * rho ^ 2 * Q W (k * rho))
+        with (2 * k ^ 2 * Q W (k * rho) * (rho * rho)) by ring.
       apply Rmult_le_compat_l; [ | apply squares ].
       apply Rmult_le_pos; [ pose proof (pow2_ge_0 k); lra | apply largest_nonneg ].
 Qed.

@@ -15,8 +15,11 @@ Proof.
     - eapply dl_eq; [ apply dl_minus; [ apply H2; lra | derive ] | cbv beta; ring ].
     - pose proof (HM c ltac:(lra)). lra. }
   assert (H : F 1 - 1 * F' 0 - M / 2 * (1 * 1) <= F 0 - 0 * F' 0 - M / 2 * (0 * 0)).
-  { apply (decreasing (fun x => F x - x * F' 0 - M / 2 * (x * x)) (fun x => F' x - F' 0 - M * x)); [ lra | | ]; intros c Hc.
-    - eapply dl_eq; [ apply dl_minus; [ apply dl_minus; [ apply H1; lra | derive ] | derive ] | cbv beta; field ].
+  { apply (decreasing (fun x => F x - x * F' 0 - M / 2 * (x * x)) (fun x => F' x - F' 0 - M * x));
+      [ lra | | ]; intros c Hc.
+    - eapply dl_eq.
+      + apply dl_minus; [ apply dl_minus; [ apply H1; lra | derive ] | derive ].
+      + cbv beta. field.
     - pose proof (S c Hc). lra. }
   lra.
 Qed.
@@ -44,7 +47,8 @@ Qed.
 Section Exponent.
 Variable s : R.
 
-Definition by_cosine (c : R) : R := if Req_EM_T s 0 then - / 2 * ln (2 - 2 * c) else Rpower (2 - 2 * c) (- s / 2).
+Definition by_cosine (c : R) : R :=
+  if Req_EM_T s 0 then - / 2 * ln (2 - 2 * c) else Rpower (2 - 2 * c) (- s / 2).
 
 Lemma power_square x p : 0 < x -> Rpower (x * x) p = Rpower x (2 * p).
 Proof. intros Hx. unfold Rpower. rewrite ln_mult by assumption. f_equal. ring. Qed.
@@ -102,7 +106,8 @@ Proof.
 Qed.
 
 (* the second derivative of the energy of a pair, along a path on which the cosine c moves like c', c'' *)
-Lemma second_order x c c1 c2 m : 0 < x <= PI -> c = cos x -> c1 * c1 <= m * m * (1 - c * c) -> Rabs c2 <= m * m ->
+Lemma second_order x c c1 c2 m : 0 < x <= PI -> c = cos x -> c1 * c1 <= m * m * (1 - c * c) ->
+  Rabs c2 <= m * m ->
   Rabs (factor s / 2 * ((s + 2) * Rpower (2 - 2 * c) (- s / 2 - 2)) * c1 * c1 +
         factor s / 2 * Rpower (2 - 2 * c) (- s / 2 - 1) * c2) <= q s x * (m * m).
 Proof.
@@ -113,7 +118,8 @@ Proof.
   { replace x with (2 * (x / 2)) at 1 by field. rewrite cos_2a_sin. ring. }
   assert (ED : 2 - 2 * cos x = D * D) by (unfold D; rewrite Ec; ring).
   assert (EQ : 1 - cos x * cos x = D * D * cos (x / 2) ^ 2).
-  { unfold D. rewrite Ec. replace (cos (x / 2) ^ 2) with (1 - sin (x / 2) * sin (x / 2)) by (simpl; lra). ring. }
+  { unfold D. rewrite Ec.
+    replace (cos (x / 2) ^ 2) with (1 - sin (x / 2) * sin (x / 2)) by (simpl; lra). ring. }
   rewrite ED, !power_square by assumption.
   replace (2 * (- s / 2 - 1)) with (- s - 2) by field.
   assert (E4 : Rpower D (2 * (- s / 2 - 2)) * (D * D) = Rpower D (- s - 2)).
@@ -121,7 +127,8 @@ Proof.
   assert (HP : 0 < Rpower D (- s - 2)) by apply exp_pos.
   assert (HP4 : 0 < Rpower D (2 * (- s / 2 - 2))) by apply exp_pos.
   set (p := Rpower D (- s - 2)) in *. set (p4 := Rpower D (2 * (- s / 2 - 2))) in *.
-  assert (A : 0 <= factor s / 2 * ((s + 2) * p4) * (c1 * c1) <= factor s / 2 * (s + 2) * p * cos (x / 2) ^ 2 * (m * m)).
+  assert (A : 0 <= factor s / 2 * ((s + 2) * p4) * (c1 * c1) <=
+    factor s / 2 * (s + 2) * p * cos (x / 2) ^ 2 * (m * m)).
   { split.
     - apply Rmult_le_pos; [ | apply Rle_0_sqr ]. apply Rmult_le_pos; [ lra | ]. apply Rmult_le_pos; lra.
     - apply Rle_trans with (factor s / 2 * ((s + 2) * p4) * (m * m * (D * D * cos (x / 2) ^ 2))).
@@ -218,10 +225,12 @@ Qed.
 
 Lemma c1_bound t : c1 t * c1 t <= (a + b) * (a + b) * (1 - c t * c t).
 Proof.
-  destruct (arc_facts a u r t Hu Hr) as [HU [HP [HUP _]]]. destruct (arc_facts b v w t Hv Hw) as [HV [HQ [HVQ _]]].
+  destruct (arc_facts a u r t Hu Hr) as [HU [HP [HUP _]]].
+  destruct (arc_facts b v w t Hv Hw) as [HV [HQ [HVQ _]]].
   fold (U t) (P t) in HU, HP, HUP. fold (V t) (Q t) in HV, HQ, HVQ.
   pose proof (bessel (U t) (P t) (V t) HU HV HP HUP) as B1.
-  pose proof (bessel (V t) (Q t) (U t) HV HU HQ HVQ) as B2. rewrite (dot_sym d (Q t)), (dot_sym d (V t)) in B2.
+  pose proof (bessel (V t) (Q t) (U t) HV HU HQ HVQ) as B2.
+  rewrite (dot_sym d (Q t)), (dot_sym d (V t)) in B2.
   unfold c1. fold (c t) in *. set (x := dot (P t) (V t)) in *. set (y := dot (U t) (Q t)) in *.
   set (m := 1 - c t * c t) in *.
   assert (2 * (x * y) <= 2 * m) by (pose proof (Rle_0_sqr (x - y)) as R; unfold Rsqr in R; lra).
@@ -238,7 +247,8 @@ Proof.
   fold (U t) in HU. fold (P t) in HP. fold (V t) in HV. fold (Q t) in HQ.
   assert (H1 : -1 <= dot (U t) (V t) <= 1) by now apply unit_range.
   assert (H2 : dot (P t) (Q t) * dot (P t) (Q t) <= 1).
-  { eapply Rle_trans; [ apply cs | ]. rewrite <- (Rmult_1_r 1). apply Rmult_le_compat; assumption || apply dot_nonneg. }
+  { eapply Rle_trans; [ apply cs | ]. rewrite <- (Rmult_1_r 1).
+    apply Rmult_le_compat; assumption || apply dot_nonneg. }
   assert (H3 : -1 <= dot (P t) (Q t) <= 1) by (split; nra).
   unfold c2. set (x := dot (U t) (V t)) in *. set (y := dot (P t) (Q t)) in *.
   assert (0 <= a * b) by (apply Rmult_le_pos; lra).
@@ -256,7 +266,8 @@ Hypothesis open : 0 < angle u v - a - b.
 Lemma stays_open t : 0 <= t <= 1 -> angle u v - a - b <= angle (U t) (V t) <= PI.
 Proof.
   intros Ht. split; [ | apply angle_bound ].
-  destruct (arc_facts a u r t Hu Hr) as [HU [_ [_ HuU]]]. destruct (arc_facts b v w t Hv Hw) as [HV [_ [_ HvV]]].
+  destruct (arc_facts a u r t Hu Hr) as [HU [_ [_ HuU]]].
+  destruct (arc_facts b v w t Hv Hw) as [HV [_ [_ HvV]]].
   fold (U t) in HU, HuU. fold (V t) in HV, HvV.
   pose proof (angle_moves d u v (U t) (V t) Hu Hv HU HV) as H.
   assert (ta : 0 <= t * a <= 1 * a) by (split; [ apply Rmult_le_pos | apply Rmult_le_compat_r ]; lra).
@@ -269,16 +280,19 @@ Lemma pair_remainder : Rabs (by_cosine s (c 1) - by_cosine s (c 0) -
     factor s / 2 * Rpower (2 - 2 * c 0) (- s / 2 - 1) * c1 0) <=
   / 2 * (q s (angle u v - a - b) * ((a + b) * (a + b))).
 Proof.
-  assert (HO : forall t, 0 <= t <= 1 -> 0 < angle (U t) (V t) <= PI /\ c t = cos (angle (U t) (V t)) /\ 0 < 2 - 2 * c t).
+  assert (HO : forall t, 0 <= t <= 1 ->
+    0 < angle (U t) (V t) <= PI /\ c t = cos (angle (U t) (V t)) /\ 0 < 2 - 2 * c t).
   { intros t Ht. pose proof (stays_open t Ht) as [H1 H2].
     assert (E : c t = cos (angle (U t) (V t))).
     { unfold definitions.angle. rewrite cos_acos; [ reflexivity | ].
       apply unit_range; [ apply (arc_facts a u r t Hu Hr) | apply (arc_facts b v w t Hv Hw) ]. }
     repeat split; try lra. rewrite E.
-    pose proof (cos_decreasing_1 0 (angle (U t) (V t)) ltac:(lra) ltac:(pose proof PI_RGT_0; lra) ltac:(lra) ltac:(lra)
+    pose proof (cos_decreasing_1 0 (angle (U t) (V t)) ltac:(lra) ltac:(pose proof PI_RGT_0;
+      lra) ltac:(lra) ltac:(lra)
       ltac:(lra)) as Hc.
     rewrite cos_0 in Hc. lra. }
-  apply (taylor (fun t => by_cosine s (c t)) (fun t => factor s / 2 * Rpower (2 - 2 * c t) (- s / 2 - 1) * c1 t)
+  apply (taylor (fun t => by_cosine s (c t))
+    (fun t => factor s / 2 * Rpower (2 - 2 * c t) (- s / 2 - 1) * c1 t)
     (fun t => factor s / 2 * ((s + 2) * Rpower (2 - 2 * c t) (- s / 2 - 2)) * c1 t * c1 t +
               factor s / 2 * Rpower (2 - 2 * c t) (- s / 2 - 1) * c2 t)); intros t Ht;
     destruct (HO t Ht) as [HA [HC HP]].
@@ -287,7 +301,8 @@ Proof.
     apply (derivable_pt_lim_comp c (fun x => factor s / 2 * Rpower (2 - 2 * x) (- s / 2 - 1)));
       [ apply c_deriv | now apply by_cosine_deriv2 ].
   - eapply Rle_trans.
-    + apply (second_order s s_nonneg (angle (U t) (V t)) _ _ _ (a + b) HA HC); [ apply c1_bound | apply c2_bound ].
+    + apply (second_order s s_nonneg (angle (U t) (V t)) _ _ _ (a + b) HA HC);
+        [ apply c1_bound | apply c2_bound ].
     + apply Rmult_le_compat_r; [ apply Rle_0_sqr | ]. pose proof (stays_open t Ht).
       apply q_decr; lra.
 Qed.
@@ -330,13 +345,15 @@ Lemma cos_delta i : (i < n)%nat -> dot d (u i) (v i) = cos (delta W Delta i).
 Proof. intros Hi. symmetry. apply cos_acos, unit_range; [ now apply u_unit | now apply v_unit ]. Qed.
 
 Lemma tau_lin i : sin (delta W Delta i) <> 0 ->
-  forall k, tau W Delta i k = lin (/ sin (delta W Delta i)) (v i) (- cos (delta W Delta i) / sin (delta W Delta i)) (u i) k.
+  forall k, tau W Delta i k =
+    lin (/ sin (delta W Delta i)) (v i) (- cos (delta W Delta i) / sin (delta W Delta i)) (u i) k.
 Proof. intros H k. unfold definitions.tau, lin, u, v. field. exact H. Qed.
 
 Lemma sin_delta i : delta W Delta i < PI -> delta W Delta i <> 0 -> 0 < sin (delta W Delta i).
 Proof. intros H1 H2. pose proof (delta_range i). apply sin_gt_0; lra. Qed.
 
-Lemma arc_tangent_is i : (i < n)%nat -> delta W Delta i < PI -> tangent d (delta W Delta i) (u i) (arc_tangent i).
+Lemma arc_tangent_is i : (i < n)%nat -> delta W Delta i < PI ->
+  tangent d (delta W Delta i) (u i) (arc_tangent i).
 Proof.
   intros Hi Hlt. unfold arc_tangent. destruct (Req_EM_T (delta W Delta i) 0) as [Z | NZ].
   - split; [ apply dot_zero_r | right; split; [ exact Z | apply dot_zero_r ] ].
@@ -346,7 +363,8 @@ Proof.
     { intros w. apply dot_ext; [ reflexivity | apply tau_lin; lra ]. }
     split; [ | left ].
     + rewrite E, dot_lin_r, cos_delta, u_unit by assumption. field. lra.
-    + rewrite E, dot_sym, E, !dot_lin_l, !dot_lin_r, v_unit, u_unit, (dot_sym d (v i)), cos_delta by assumption.
+    + rewrite E, dot_sym, E, !dot_lin_l, !dot_lin_r, v_unit, u_unit, (dot_sym d (v i)), cos_delta
+        by assumption.
       set (S := sin (delta W Delta i)) in *. set (C := cos (delta W Delta i)) in *.
       apply (Rmult_eq_reg_r (S * S)); [ | nra ]. field_simplify; [ | lra ]. simpl. lra.
 Qed.
@@ -357,28 +375,35 @@ Lemma arc_ends i w : (i < n)%nat -> delta W Delta i < PI ->
 Proof.
   intros Hi Hlt. unfold arc_tangent. destruct (Req_EM_T (delta W Delta i) 0) as [Z | NZ].
   - (* δ = 0: ‖û − û'‖² = 2 − 2 cos 0 = 0, so that every entry agrees *)
-    pose proof (chord_sq d (u i) (v i) (u_unit i Hi) (v_unit i Hi)) as Q. rewrite cos_delta, Z, cos_0 in Q by exact Hi.
+    pose proof (chord_sq d (u i) (v i) (u_unit i Hi) (v_unit i Hi)) as Q.
+    rewrite cos_delta, Z, cos_0 in Q by exact Hi.
     unfold chord in Q. rewrite norm_sq in Q.
     unfold at_angle. rewrite dot_lin_l, Z, cos_0, sin_0. unfold dot. rewrite Rmult_0_l, Rplus_0_r, Rmult_1_l.
     apply sum_ext; intros k Hk. f_equal.
     assert (T : (u i k - v i k) * (u i k - v i k) <= 0).
     { replace 0 with (dot d (fun k => u i k - v i k) (fun k => u i k - v i k)) by lra.
-      apply (term_le_sum d (fun k => (u i k - v i k) * (u i k - v i k)) k); [ intros; apply Rle_0_sqr | exact Hk ]. }
+      apply (term_le_sum d (fun k => (u i k - v i k) * (u i k - v i k)) k);
+        [ intros; apply Rle_0_sqr | exact Hk ]. }
     nra.
   - pose proof (sin_delta i Hlt NZ) as HS.
-    apply dot_ext; [ | reflexivity ]. intros k. unfold at_angle, lin, definitions.tau. fold (u i) (v i). field. lra.
+    apply dot_ext; [ | reflexivity ]. intros k. unfold at_angle, lin, definitions.tau. fold (u i) (v i).
+    field. lra.
 Qed.
 
 (* what the arcs have of the first order, for one ordered pair *)
 Definition slope i j : R := factor s / 2 * Rpower (D W i j) (- s - 2).
 Definition first i j : R := delta W Delta i * (slope i j * dot d (tau W Delta i) (u j)).
 
-Lemma tangent_scaled i w : delta W Delta i * dot d (arc_tangent i) w = delta W Delta i * dot d (tau W Delta i) w.
+Lemma tangent_scaled i w :
+  delta W Delta i * dot d (arc_tangent i) w = delta W Delta i * dot d (tau W Delta i) w.
 Proof. unfold arc_tangent. destruct (Req_EM_T (delta W Delta i) 0) as [-> | _]; ring. Qed.
 
 Lemma narrow i j : (i < n)%nat -> (j < n)%nat -> i <> j ->
   delta W Delta i + delta W Delta j < theta W i j /\ theta W i j <= PI.
-Proof. intros Hi Hj Hij. pose proof (open i j Hi Hj Hij) as H. unfold definitions.phi in H. split; [ lra | apply angle_bound ]. Qed.
+Proof.
+  intros Hi Hj Hij. pose proof (open i j Hi Hj Hij) as H. unfold definitions.phi in H.
+  split; [ lra | apply angle_bound ].
+Qed.
 
 Lemma D_by_cosine V i j : (i < n)%nat -> (j < n)%nat -> (forall k, (k < n)%nat -> 0 < norm d (V k)) ->
   0 < theta V i j -> 0 < D V i j /\ D V i j * D V i j = 2 - 2 * dot d (unit_row V i) (unit_row V j).
@@ -392,7 +417,8 @@ Qed.
 Lemma theta_after i j : (i < n)%nat -> (j < n)%nat -> i <> j -> 0 < theta (plus W Delta) i j.
 Proof.
   intros Hi Hj Hij. destruct (narrow i j Hi Hj Hij) as [H _].
-  pose proof (angle_moves d (u i) (u j) (v i) (v j) (u_unit i Hi) (u_unit j Hj) (v_unit i Hi) (v_unit j Hj)) as M.
+  pose proof (angle_moves d (u i) (u j) (v i) (v j)
+    (u_unit i Hi) (u_unit j Hj) (v_unit i Hi) (v_unit j Hj)) as M.
   unfold definitions.theta, definitions.delta, u, v in *. lra.
 Qed.
 
@@ -402,22 +428,27 @@ Lemma pair_enclosed i j : (i < n)%nat -> (j < n)%nat -> i <> j ->
 Proof.
   intros Hi Hj Hij. destruct (narrow i j Hi Hj Hij) as [HN HP].
   pose proof (delta_range i) as Ri. pose proof (delta_range j) as Rj.
-  pose proof (pair_remainder d s _ _ (u i) (u j) (arc_tangent i) (arc_tangent j) s_nonneg (u_unit i Hi) (u_unit j Hj)
+  pose proof (pair_remainder d s _ _ (u i) (u j) (arc_tangent i) (arc_tangent j) s_nonneg
+    (u_unit i Hi) (u_unit j Hj)
     (delta_range i) (delta_range j) (arc_tangent_is i Hi ltac:(lra)) (arc_tangent_is j Hj ltac:(lra))
     (open i j Hi Hj Hij)) as H.
   cbv zeta beta in H.
-  assert (E0 : forall x, at_angle (u x) (arc_tangent x) (0 * delta W Delta x) = lin 1 (u x) 0 (arc_tangent x)).
+  assert (E0 : forall x,
+    at_angle (u x) (arc_tangent x) (0 * delta W Delta x) = lin 1 (u x) 0 (arc_tangent x)).
   { intros x. unfold at_angle. now rewrite Rmult_0_l, cos_0, sin_0. }
-  assert (M0 : forall x, moving (u x) (arc_tangent x) (0 * delta W Delta x) = lin (- 0) (u x) 1 (arc_tangent x)).
+  assert (M0 : forall x,
+    moving (u x) (arc_tangent x) (0 * delta W Delta x) = lin (- 0) (u x) 1 (arc_tangent x)).
   { intros x. unfold moving. now rewrite Rmult_0_l, cos_0, sin_0. }
   rewrite !E0, !M0, !Rmult_1_l in H. rewrite (arc_ends i) in H by (assumption || lra).
   rewrite (dot_sym d (v i)), (arc_ends j), (dot_sym d (v j)) in H by (assumption || lra).
   rewrite !dot_lin_l, !dot_lin_r in H.
   destruct (D_by_cosine W i j Hi Hj (fun k Hk => proj1 (rows k Hk)) ltac:(lra)) as [D0 Q0].
-  destruct (D_by_cosine (plus W Delta) i j Hi Hj (fun k Hk => proj2 (rows k Hk)) (theta_after i j Hi Hj Hij)) as [D1 Q1].
+  destruct (D_by_cosine (plus W Delta) i j Hi Hj (fun k Hk => proj2 (rows k Hk))
+    (theta_after i j Hi Hj Hij)) as [D1 Q1].
   fold (u i) (u j) in Q0. fold (v i) (v j) in Q1.
   replace (1 * (1 * dot d (u i) (u j) + 0 * dot d (u i) (arc_tangent j)) +
-    0 * (1 * dot d (arc_tangent i) (u j) + 0 * dot d (arc_tangent i) (arc_tangent j))) with (dot d (u i) (u j)) in H by ring.
+    0 * (1 * dot d (arc_tangent i) (u j) + 0 * dot d (arc_tangent i) (arc_tangent j)))
+      with (dot d (u i) (u j)) in H by ring.
   rewrite (by_cosine_potential s _ _ D0 Q0), (by_cosine_potential s _ _ D1 Q1) in H.
   rewrite <- Q0, power_square in H by exact D0. replace (2 * (- s / 2 - 1)) with (- s - 2) in H by field.
   replace (first i j + first j i) with (factor s / 2 * Rpower (D W i j) (- s - 2) *
@@ -438,7 +469,8 @@ Proof.
   2: { rewrite <- sum_plus. apply sum_ext; intros i _. now rewrite <- others_plus. }
   rewrite (others_swap n (fun i j => first j i)), <- sum_plus. apply sum_ext; intros i Hi.
   assert (E : dot d (G W i) (tau W Delta i) = factor s * others n i (fun j =>
-    (dot d (tau W Delta i) (u j) - dot d (u i) (u j) * dot d (u i) (tau W Delta i)) * Rpower (D W i j) (- s - 2))).
+    (dot d (tau W Delta i) (u j) - dot d (u i) (u j) * dot d (u i) (tau W Delta i)) *
+    Rpower (D W i j) (- s - 2))).
   { pose proof (proj1 (rows i Hi)) as Hw. rewrite G_dot, gradient_dot, <- Rmult_assoc.
     replace (norm d (W i) * (factor s / norm d (W i))) with (factor s) by (field; lra).
     f_equal. apply others_ext; intros j _ _. unfold u. rewrite (dot_sym d (tau W Delta i)). ring. }
@@ -447,9 +479,9 @@ Proof.
   { destruct (narrow i j Hi Hj Hij) as [HN HP]. pose proof (delta_range i). pose proof (delta_range j).
     rewrite dot_sym, <- tangent_scaled, dot_sym. destruct (arc_tangent_is i Hi ltac:(lra)) as [-> _]. ring. }
   unfold first, slope.
-  replace (delta W Delta i * (factor s * ((dot d (tau W Delta i) (u j) - dot d (u i) (u j) * dot d (u i) (tau W Delta i)) *
-    Rpower (D W i j) (- s - 2)))) with (factor s * Rpower (D W i j) (- s - 2) * (delta W Delta i * dot d (tau W Delta i) (u j) -
-    dot d (u i) (u j) * (delta W Delta i * dot d (u i) (tau W Delta i)))) by ring.
+  set (p := Rpower (D W i j) (- s - 2)). set (x := dot d (tau W Delta i) (u j)). set (c := dot d (u i) (u j)).
+  replace (delta W Delta i * (factor s * ((x - c * dot d (u i) (tau W Delta i)) * p)))
+    with (factor s * p * (delta W Delta i * x - c * (delta W Delta i * dot d (u i) (tau W Delta i)))) by ring.
   rewrite O. field.
 Qed.
 End Edit.
@@ -459,9 +491,11 @@ Theorem B9_remainder (W Delta : matrix) :
   (forall i, (i < n)%nat -> 0 < norm d (W i) /\ 0 < norm d (plus W Delta i)) ->
   (forall i j, (i < n)%nat -> (j < n)%nat -> i <> j -> 0 < phi W Delta i j) ->
   Rabs (HE (plus W Delta) - HE W - sum n (fun i => delta W Delta i * dot d (G W i) (tau W Delta i))) <=
-    / 2 * sum n (fun i => others n i (fun j => q s (phi W Delta i j) * (delta W Delta i + delta W Delta j) ^ 2)).
+    / 2 * sum n (fun i => others n i (fun j =>
+      q s (phi W Delta i j) * (delta W Delta i + delta W Delta j) ^ 2)).
 Proof.
-  intros rows open. rewrite first_order by assumption. unfold definitions.HE. rewrite <- !sum_minus, <- sum_scal.
+  intros rows open. rewrite first_order by assumption. unfold definitions.HE.
+  rewrite <- !sum_minus, <- sum_scal.
   eapply Rle_trans; [ apply Rabs_sum | ]. apply sum_le; intros i Hi.
   rewrite <- !others_minus, <- others_scal. eapply Rle_trans; [ apply Rabs_sum | ].
   apply sum_le; intros j Hj. destruct (Nat.eq_dec i j) as [E | Hij]; [ rewrite Rabs_R0; lra | ].

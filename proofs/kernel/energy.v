@@ -44,7 +44,8 @@ Lemma D_sym W i j : D W i j = D W j i.
 Proof. unfold definitions.D, chord, norm. f_equal. apply sum_ext; intros; ring. Qed.
 
 Lemma gradient_dot W i v : dot d (gradient W i) v = factor s / norm d (W i) * others n i (fun j =>
-  (dot d (unit_row W j) v - dot d (unit_row W i) (unit_row W j) * dot d (unit_row W i) v) * Rpower (D W i j) (- s - 2)).
+  (dot d (unit_row W j) v - dot d (unit_row W i) (unit_row W j) * dot d (unit_row W i) v) *
+  Rpower (D W i j) (- s - 2)).
 Proof.
   set (p := fun j => Rpower (D W i j) (- s - 2)). set (c := fun j => dot d (unit_row W i) (unit_row W j)).
   transitivity (factor s / norm d (W i) * dot d (fun k => sum n (fun j =>
@@ -54,7 +55,8 @@ Proof.
   - rewrite dot_sum. f_equal. apply sum_ext; intros j _. destruct (Nat.eq_dec i j).
     + rewrite dot_sym. apply dot_zero_r.
     + change (fun k => lin (p j) (unit_row W j) (- c j * p j) (unit_row W i) k)
-        with (lin (p j) (unit_row W j) (- c j * p j) (unit_row W i)). rewrite dot_lin_l. fold (c j) (p j). ring.
+        with (lin (p j) (unit_row W j) (- c j * p j) (unit_row W i)). rewrite dot_lin_l. fold (c j) (p j).
+        ring.
 Qed.
 
 Lemma G_dot W i v : dot d (G W i) v = norm d (W i) * dot d (gradient W i) v.

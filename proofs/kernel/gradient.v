@@ -31,7 +31,8 @@ Let at_ t := plus W (scaled t Delta).
 Let u i := unit_row W i.
 
 (* how û_i moves: (Δw_i − ⟨û_i, Δw_i⟩ û_i)/‖w_i‖ *)
-Definition velocity i : vec := lin (/ norm d (W i)) (Delta i) (- (dot d (u i) (Delta i)) / norm d (W i)) (u i).
+Definition velocity i : vec :=
+  lin (/ norm d (W i)) (Delta i) (- (dot d (u i) (Delta i)) / norm d (W i)) (u i).
 
 Lemma at_0 i k : at_ 0 i k = W i k.
 Proof. unfold at_, plus, scaled. ring. Qed.
@@ -65,7 +66,8 @@ Proof.
   intros Hi. pose proof (proj1 HW i Hi) as Hw. eapply dl_eq.
   - apply (derivable_pt_lim_div (fun t => at_ t i k) (fun t => norm d (at_ t i)));
       [ apply entry_deriv | now apply norm_deriv | rewrite norm_at_0; lra ].
-  - cbv beta. rewrite norm_at_0, at_0. unfold velocity, lin, Rsqr, u, definitions.unit_row, direction. field. lra.
+  - cbv beta. rewrite norm_at_0, at_0. unfold velocity, lin, Rsqr, u, definitions.unit_row, direction.
+    field. lra.
 Qed.
 
 Lemma radial i : (i < n)%nat -> dot d (u i) (velocity i) = 0.
@@ -86,17 +88,21 @@ Proof.
   assert (E : D (at_ 0) i j = D W i j).
   { unfold definitions.D at 1, chord, norm. fold (gap 0). rewrite ED. apply sqrt_square. lra. }
   eapply dl_eq.
-  - apply (derivable_pt_lim_comp (fun t => D (at_ t) i j) (potential s)); [ | rewrite E; now apply potential_slope ].
+  - apply (derivable_pt_lim_comp (fun t => D (at_ t) i j) (potential s)); [ | rewrite E;
+      now apply potential_slope ].
     apply (dl_sqrt (fun t => dot d (gap t) (gap t))); [ | rewrite ED; now apply Rmult_lt_0_compat ].
     assert (HG : forall k, derivable_pt_lim (fun t => gap t k) 0 (velocity i k - velocity j k)).
-    { intros k. apply (dl_minus (fun t => unit_row (at_ t) i k) (fun t => unit_row (at_ t) j k)); now apply unit_deriv. }
+    { intros k. apply (dl_minus (fun t => unit_row (at_ t) i k) (fun t => unit_row (at_ t) j k));
+        now apply unit_deriv. }
     apply (dl_sum d (fun k t => gap t k * gap t k) (fun k =>
       (velocity i k - velocity j k) * gap 0 k + gap 0 k * (velocity i k - velocity j k))). intros k _.
     apply (dl_mult (fun t => gap t k) (fun t => gap t k)); apply HG.
   - cbv beta. rewrite ED, sqrt_square by lra.
     replace (sum d _) with (2 * (dot d (lin 1 (u i) (-1) (u j)) (lin 1 (velocity i) (-1) (velocity j)))).
-    + rewrite !dot_lin_l, !dot_lin_r, !radial by assumption. rewrite (dot_sym d (u i) (velocity j)), (dot_sym d (u j) (velocity i)).
-      replace (- s - 2) with (- s - 1 - 1) by ring. rewrite (power_pred (D W i j) (- s - 1)) by exact HD. field. lra.
+    + rewrite !dot_lin_l, !dot_lin_r, !radial by assumption.
+      rewrite (dot_sym d (u i) (velocity j)), (dot_sym d (u j) (velocity i)).
+      replace (- s - 2) with (- s - 1 - 1) by ring. rewrite (power_pred (D W i j) (- s - 1)) by exact HD.
+      field. lra.
     + unfold dot. rewrite <- sum_scal. apply sum_ext; intros k _. rewrite E0. unfold lin. ring.
 Qed.
 End Path.
@@ -108,8 +114,10 @@ Proof.
   intros HW. set (v := velocity W Delta).
   set (a := fun i j => factor s / 2 * Rpower (D W i j) (- s - 2) * dot d (v i) (unit_row W j)).
   apply (dl_eq _ _ (sum n (fun i => others n i (fun j => a i j + a j i)))).
-  - apply (dl_sum n (fun i t => others n i (fun j => potential s (D (plus W (scaled t Delta)) i j)))). intros i Hi.
-    apply (dl_sum n (fun j t => if Nat.eq_dec i j then 0 else potential s (D (plus W (scaled t Delta)) i j))). intros j Hj.
+  - apply (dl_sum n (fun i t => others n i (fun j => potential s (D (plus W (scaled t Delta)) i j)))).
+    intros i Hi.
+    apply (dl_sum n (fun j t =>
+      if Nat.eq_dec i j then 0 else potential s (D (plus W (scaled t Delta)) i j))). intros j Hj.
     destruct (Nat.eq_dec i j) as [_ | Hij]; [ apply dl_const | ].
     eapply dl_eq; [ now apply pair_deriv | ]. unfold a, v.
     rewrite (D_sym d W j i). ring.
@@ -120,7 +128,8 @@ Proof.
     transitivity (factor s * others n i (fun j => Rpower (D W i j) (- s - 2) * dot d (v i) (unit_row W j))).
     { rewrite <- others_plus, <- others_scal. apply others_ext; intros j _ _. unfold a. field. }
     rewrite gradient_dot, <- !others_scal. apply others_ext; intros j Hj Hij.
-    unfold v, velocity. rewrite dot_lin_l, (dot_sym d (Delta i)), (dot_sym d (unit_row W i) (unit_row W j)). field. lra.
+    unfold v, velocity. rewrite dot_lin_l, (dot_sym d (Delta i)),
+      (dot_sym d (unit_row W i) (unit_row W j)). field. lra.
 Qed.
 
 (* ⟨w_i, ∂HE_s/∂w_i⟩ = 0 *)

@@ -23,11 +23,16 @@ Lemma dl_mult f g x l m : derivable_pt_lim f x l -> derivable_pt_lim g x m ->
   derivable_pt_lim (fun t => f t * g t) x (l * g x + f x * m).
 Proof. apply derivable_pt_lim_mult. Qed.
 Lemma dl_div f c x l : derivable_pt_lim f x l -> derivable_pt_lim (fun t => f t / c) x (l / c).
-Proof. intros H. eapply dl_eq; [ apply (dl_mult f (fun _ => / c)); [ exact H | apply dl_const ] | unfold Rdiv; ring ]. Qed.
+Proof.
+  intros H. eapply dl_eq.
+  - apply (dl_mult f (fun _ => / c)); [ exact H | apply dl_const ].
+  - unfold Rdiv. ring.
+Qed.
 Lemma dl_inv f x l : derivable_pt_lim f x l -> f x <> 0 ->
   derivable_pt_lim (fun t => 1 / f t) x (- l / (f x * f x)).
 Proof.
-  intros H Hx. eapply dl_eq; [ apply (derivable_pt_lim_div (fun _ => 1) f); [ apply dl_const | exact H | exact Hx ] | ].
+  intros H Hx. eapply dl_eq; [ apply (derivable_pt_lim_div (fun _ => 1) f);
+    [ apply dl_const | exact H | exact Hx ] | ].
   unfold Rsqr. field. exact Hx.
 Qed.
 Lemma dl_exp f x l : derivable_pt_lim f x l -> derivable_pt_lim (fun t => exp (f t)) x (exp (f x) * l).
@@ -109,7 +114,8 @@ Lemma potential_deriv x : 0 < x <= PI ->
   derivable_pt_lim (fun t => potential s (2 * sin (t / 2))) x (- (factor s / 2 * h s x)).
 Proof.
   intros Hx. pose proof (sin_half_pos x Hx) as HS. eapply dl_eq.
-  - apply (derivable_pt_lim_comp (fun t => 2 * sin (t / 2)) (potential s)); [ derive | apply potential_slope; lra ].
+  - apply (derivable_pt_lim_comp (fun t => 2 * sin (t / 2)) (potential s));
+      [ derive | apply potential_slope; lra ].
   - unfold h. cbv beta. field.
 Qed.
 
@@ -126,7 +132,8 @@ Proof.
       rewrite power_pred by lra. unfold k'. field. lra.
     - assert (HP : 0 < Rpower (2 * sin (c / 2)) (- s - 1) * exp c / (2 * sin (c / 2))).
       { apply Rdiv_lt_0_compat; [ apply Rmult_lt_0_compat; apply exp_pos | lra ]. }
-      assert (HC : 0 <= s * (cos (c / 2) * cos (c / 2))) by (apply Rmult_le_pos; [ exact s_nonneg | apply Rle_0_sqr ]).
+      assert (HC : 0 <= s * (cos (c / 2) * cos (c / 2)))
+        by (apply Rmult_le_pos; [ exact s_nonneg | apply Rle_0_sqr ]).
       pose proof (Rle_0_sqr (cos (c / 2) - sin (c / 2))) as HQ. unfold Rsqr in HQ.
       unfold k'. set (p := Rpower _ _ * _ / _) in *. set (S := sin (c / 2)) in *. set (C := cos (c / 2)) in *.
       assert (2 * S * C - S * S - (s + 1) * (C * C) <= 0) by lra.
@@ -139,7 +146,8 @@ Lemma potential_decr x y : 0 < x -> x <= y -> y <= PI ->
   potential s (2 * sin (y / 2)) <= potential s (2 * sin (x / 2)).
 Proof.
   intros Hx Hxy Hy.
-  apply (decreasing (fun t => potential s (2 * sin (t / 2))) (fun t => - (factor s / 2 * h s t))); [ exact Hxy | | ]; intros c Hc.
+  apply (decreasing (fun t => potential s (2 * sin (t / 2))) (fun t => - (factor s / 2 * h s t)));
+    [ exact Hxy | | ]; intros c Hc.
   - apply potential_deriv; lra.
   - pose proof factor_pos. pose proof (h_nonneg c ltac:(lra)). nra.
 Qed.
@@ -148,16 +156,20 @@ Lemma exp_opp_le a b : a <= b -> exp (- b) <= exp (- a).
 Proof. intros [H | ->]; [ left; apply exp_increasing; lra | lra ]. Qed.
 
 Lemma exp_opp_le_1 a : 0 <= a -> exp (- a) <= 1.
-Proof. intros H. rewrite <- exp_0. replace (exp 0) with (exp (- 0)) by (f_equal; ring). now apply exp_opp_le. Qed.
+Proof.
+  intros H. rewrite <- exp_0. replace (exp 0) with (exp (- 0)) by (f_equal; ring). now apply exp_opp_le.
+Qed.
 
 (* the angle falls from x to y: the energy of the pair rises by at most (f/2) h(y) (1 − e^(−(x−y))) *)
 Lemma potential_rise y x : 0 < y -> y <= x -> x <= PI ->
-  potential s (2 * sin (y / 2)) - potential s (2 * sin (x / 2)) <= factor s / 2 * h s y * (1 - exp (- (x - y))).
+  potential s (2 * sin (y / 2)) - potential s (2 * sin (x / 2)) <=
+    factor s / 2 * h s y * (1 - exp (- (x - y))).
 Proof.
   intros Hy Hyx Hx.
   set (g := fun t => factor s / 2 * h s y * exp (- (t - y)) - potential s (2 * sin (t / 2))).
   assert (H : g x <= g y).
-  { apply (decreasing g (fun t => factor s / 2 * (h s t - h s y * exp (- (t - y))))); [ exact Hyx | | ]; intros c Hc.
+  { apply (decreasing g (fun t => factor s / 2 * (h s t - h s y * exp (- (t - y))))); [ exact Hyx | | ];
+      intros c Hc.
     - unfold g. eapply dl_eq.
       + apply dl_minus; [ derive | apply potential_deriv; lra ].
       + cbv beta; field.
@@ -181,7 +193,8 @@ Proof.
     assert (1 - exp (- (x - y)) <= (1 - exp (- a)) + (1 - exp (- b))) by nra.
     eapply Rle_trans; [ exact H | ]. now apply Rmult_le_compat_l.
   - pose proof (potential_decr x y ltac:(lra) ltac:(lra) ltac:(lra)) as H.
-    assert (0 <= factor s / 2 * h s y * ((1 - exp (- a)) + (1 - exp (- b)))) by (apply Rmult_le_pos; lra). lra.
+    assert (0 <= factor s / 2 * h s y * ((1 - exp (- a)) + (1 - exp (- b)))) by (apply Rmult_le_pos;
+      lra). lra.
 Qed.
 End Exponent.
 
@@ -193,7 +206,8 @@ Lemma sin_above a : 0 <= a <= PI / 2 -> 1 - exp (- a) <= sin a.
 Proof.
   intros Ha. pose proof PI_RGT_0 as HPI.
   assert (H : exp a * (1 - sin a) <= exp 0 * (1 - sin 0)).
-  { apply (decreasing (fun t => exp t * (1 - sin t)) (fun t => exp t * (1 - sin t - cos t))); [ lra | | ]; intros c Hc.
+  { apply (decreasing (fun t => exp t * (1 - sin t)) (fun t => exp t * (1 - sin t - cos t))); [ lra | | ];
+      intros c Hc.
     - eapply dl_eq; [ derive | cbv beta; ring ].
     - pose proof (exp_pos c). pose proof (sin2_cos2 c) as Q. unfold Rsqr in Q.
       assert (0 <= sin c) by (apply sin_ge_0; lra). assert (0 <= cos c) by (apply cos_ge_0; lra).

@@ -9,7 +9,8 @@ Lemma acos_triangle a b c : -1 <= a <= 1 -> -1 <= b <= 1 -> -1 <= c <= 1 ->
   (c - a * b) * (c - a * b) <= (1 - a * a) * (1 - b * b) -> acos c <= acos a + acos b.
 Proof.
   intros Ha Hb Hc HG.
-  destruct (acos_bound a) as [Ha0 HaP]. destruct (acos_bound b) as [Hb0 HbP]. destruct (acos_bound c) as [Hc0 HcP].
+  destruct (acos_bound a) as [Ha0 HaP]. destruct (acos_bound b) as [Hb0 HbP].
+  destruct (acos_bound c) as [Hc0 HcP].
   destruct (Rle_lt_dec (acos a + acos b) PI) as [Hle | Hgt]; [ | lra ].
   assert (Hcos : cos (acos a + acos b) <= c).
   { rewrite cos_plus, !cos_acos by lra.
@@ -89,7 +90,8 @@ Proof. intros H. rewrite dot_direction, norm_sq, <- norm_sq. field. lra. Qed.
 
 (* Cauchy–Schwarz for what a unit vector leaves of two others *)
 Lemma gram u v w : dot u u = 1 -> dot v v = 1 -> dot w w = 1 ->
-  (dot u w - dot u v * dot v w) * (dot u w - dot u v * dot v w) <= (1 - dot u v * dot u v) * (1 - dot v w * dot v w).
+  (dot u w - dot u v * dot v w) * (dot u w - dot u v * dot v w) <=
+    (1 - dot u v * dot u v) * (1 - dot v w * dot v w).
 Proof.
   intros Hu Hv Hw.
   pose proof (cs (lin 1 u (- dot u v) v) (lin 1 w (- dot v w) v)) as H.
@@ -170,14 +172,17 @@ Proof.
   assert (HV : ((1 - exp (- acos c)) * a) * ((1 - exp (- acos c)) * a) <= l * l).
   { destruct (Rle_lt_dec c 0) as [Hn | Hp].
     - (* beyond a right angle the change is longer than the vector *)
-      assert (0 <= a * b) by (apply Rmult_le_pos; lra). assert (0 <= (a * b) * - c) by (apply Rmult_le_pos; lra).
+      assert (0 <= a * b) by (apply Rmult_le_pos; lra).
+      assert (0 <= (a * b) * - c) by (apply Rmult_le_pos; lra).
       assert ((1 - exp (- acos c)) * (1 - exp (- acos c)) <= 1) by nra.
-      assert ((1 - exp (- acos c)) * (1 - exp (- acos c)) * (a * a) <= 1 * (a * a)) by (apply Rmult_le_compat_r; nra).
+      assert ((1 - exp (- acos c)) * (1 - exp (- acos c)) * (a * a) <= 1 * (a * a))
+        by (apply Rmult_le_compat_r; nra).
       pose proof (Rle_0_sqr b) as Hbb. unfold Rsqr in Hbb. lra.
     - (* up to it the change is at least as long as the distance to the ray, ‖w‖ sin δ *)
       assert (HA : acos c <= PI / 2).
       { destruct (Rle_lt_dec (acos c) (PI / 2)) as [H | H]; [ exact H | exfalso ].
-        pose proof (cos_lt_0 (acos c) H ltac:(pose proof PI_RGT_0; lra)) as H0. rewrite cos_acos in H0 by lra. lra. }
+        pose proof (cos_lt_0 (acos c) H ltac:(pose proof PI_RGT_0; lra)) as H0.
+        rewrite cos_acos in H0 by lra. lra. }
       pose proof (sin_above (acos c) ltac:(lra)) as HS.
       pose proof (sin2_cos2 (acos c)) as P. unfold Rsqr in P. rewrite cos_acos in P by lra.
       set (S := sin (acos c)) in *. set (v := 1 - exp (- acos c)) in *.
@@ -200,9 +205,11 @@ Proof.
   replace (dot w w') with (norm w * norm w' * dot (direction w) (direction w')) in Q
     by (rewrite dot_direction; field; lra).
   unfold Rmax. destruct (Rle_dec (norm w) (norm w')).
-  - apply (arc_from _ _ (dot (direction w) (direction w')) (norm w') (norm w) _ ltac:(lra) ltac:(lra) Hl Hc eq_refl eq_refl).
+  - apply (arc_from _ _ (dot (direction w) (direction w')) (norm w') (norm w) _
+      ltac:(lra) ltac:(lra) Hl Hc eq_refl eq_refl).
     rewrite Q. ring.
-  - apply (arc_from _ _ (dot (direction w) (direction w')) (norm w) (norm w') _ ltac:(lra) ltac:(lra) Hl Hc eq_refl eq_refl).
+  - apply (arc_from _ _ (dot (direction w) (direction w')) (norm w) (norm w') _
+      ltac:(lra) ltac:(lra) Hl Hc eq_refl eq_refl).
     rewrite Q. ring.
 Qed.
 End Vectors.

@@ -57,11 +57,13 @@ Proof.
   destruct (Nat.eq_dec i j); ring.
 Qed.
 
-Lemma two_terms_le_sum n f i j : (forall k, (k < n)%nat -> 0 <= f k) -> (i < n)%nat -> (j < n)%nat -> i <> j ->
+Lemma two_terms_le_sum n f i j : (forall k, (k < n)%nat -> 0 <= f k) ->
+  (i < n)%nat -> (j < n)%nat -> i <> j ->
   f i + f j <= sum n f.
 Proof.
   intros H Hi Hj Hij. rewrite (sum_split n i f Hi). apply Rplus_le_compat_l. unfold others.
-  assert (E : f j = if Nat.eq_dec i j then 0 else f j) by (destruct (Nat.eq_dec i j); [ contradiction | reflexivity ]).
+  assert (E : f j = if Nat.eq_dec i j then 0 else f j)
+    by (destruct (Nat.eq_dec i j); [ contradiction | reflexivity ]).
   rewrite E at 1. apply (term_le_sum n (fun k => if Nat.eq_dec i k then 0 else f k)); [ | exact Hj ].
   intros k Hk. destruct (Nat.eq_dec i k); [ lra | auto ].
 Qed.
@@ -106,7 +108,8 @@ Lemma sum_pairs n a x : (forall i j, a i j = a j i) ->
   sum n (fun i => others n i (fun j => a i j * (x i + x j))) = sum n (fun i => 2 * x i * others n i (a i)).
 Proof.
   intros Ha.
-  transitivity (sum n (fun i => others n i (fun j => x i * a i j)) + sum n (fun i => others n i (fun j => x j * a i j))).
+  transitivity (sum n (fun i => others n i (fun j => x i * a i j))
+    + sum n (fun i => others n i (fun j => x j * a i j))).
   - rewrite <- sum_plus. apply sum_ext; intros i _. rewrite <- others_plus. apply others_ext; intros; ring.
   - rewrite (others_swap n (fun i j => x j * a i j)), <- sum_plus. apply sum_ext; intros i _.
     rewrite others_scal. rewrite (others_ext n i (fun j => x i * a j i) (fun j => x i * a i j)).
@@ -116,7 +119,8 @@ Qed.
 
 (* (Σ f_i g_i)² ≤ Σ f_i² Σ g_i² *)
 Lemma cauchy_schwarz n f g :
-  sum n (fun i => f i * g i) * sum n (fun i => f i * g i) <= sum n (fun i => f i * f i) * sum n (fun i => g i * g i).
+  sum n (fun i => f i * g i) * sum n (fun i => f i * g i) <=
+    sum n (fun i => f i * f i) * sum n (fun i => g i * g i).
 Proof.
   induction n; simpl; [ lra | ].
   assert (HF : 0 <= sum n (fun i => f i * f i)) by (apply sum_nonneg; intros; nra).
@@ -129,7 +133,8 @@ Proof.
     assert (HL : 0 <= L) by (apply Rmult_le_pos; [ exact HF | nra ]).
     assert (HM : 0 <= M) by (apply Rmult_le_pos; [ exact HG | nra ]).
     assert (Hq : (2 * P * (a * b)) * (2 * P * (a * b)) <= (L + M) * (L + M)).
-    { assert (P * P * ((a * b) * (a * b)) <= F * G * ((a * b) * (a * b))) by (apply Rmult_le_compat_r; [ nra | exact IHn ]).
+    { assert (P * P * ((a * b) * (a * b)) <= F * G * ((a * b) * (a * b)))
+        by (apply Rmult_le_compat_r; [ nra | exact IHn ]).
       assert (F * G * ((a * b) * (a * b)) = L * M) by (unfold L, M; ring).
       pose proof (Rle_0_sqr (L - M)) as Q. unfold Rsqr in Q. lra. }
     destruct (Rle_lt_dec (2 * P * (a * b)) (L + M)) as [Hle | Hgt]; [ exact Hle | exfalso; nra ]. }

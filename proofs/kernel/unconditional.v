@@ -32,10 +32,12 @@ Lemma rise W V : sound W -> sound V ->
 Proof.
   intros HW HV. unfold HE. rewrite <- sum_minus.
   set (a := fun i j => factor s / 2 * h s (theta V i j)).
-  apply Rle_trans with (sum n (fun i => others n i (fun j => a i j * ((1 - exp (- turn W V i)) + (1 - exp (- turn W V j)))))).
+  apply Rle_trans with (sum n (fun i => others n i (fun j =>
+    a i j * ((1 - exp (- turn W V i)) + (1 - exp (- turn W V j)))))).
   - apply sum_le; intros i Hi. rewrite <- others_minus. apply others_le; intros j Hj Hij.
     rewrite (D_theta n d W i j), (D_theta n d V i j) by assumption. unfold a.
-    apply pair_rise; try apply angle_bound; [ exact s_nonneg | now apply (theta_range n d) | now apply (theta_range n d) | ].
+    apply pair_rise; try apply angle_bound; [ exact s_nonneg | now apply (theta_range n d)
+      | now apply (theta_range n d) | ].
     apply angle_moves; now apply (unit_row_unit n).
   - right. rewrite sum_pairs by (intros; unfold a; now rewrite theta_sym).
     apply sum_ext; intros i _. unfold a, pull. rewrite others_scal. field.
@@ -150,7 +152,8 @@ Proof.
   set (x := HE (plus W Delta) - HE W) in *.
   assert (HK : 0 <= K W Delta) by apply sqrt_pos. destruct HK as [HK | HK].
   - apply (Rmult_le_reg_l (K W Delta ^ 2)); [ now apply pow_lt | ].
-    replace (K W Delta ^ 2 * (sigma ^ 2 * (x / K W Delta) ^ 2)) with (sigma ^ 2 * x ^ 2) by (field; lra). exact R.
+    replace (K W Delta ^ 2 * (sigma ^ 2 * (x / K W Delta) ^ 2))
+      with (sigma ^ 2 * x ^ 2) by (field; lra). exact R.
   - (* K = 0: the energy does not change *)
     rewrite <- HK, Rmult_0_l in B. pose proof (Rabs_pos x).
     assert (Z : x = 0) by (destruct (Req_dec x 0) as [Z | Z]; [ exact Z | apply Rabs_pos_lt in Z; lra ]).
