@@ -19,6 +19,7 @@ from sphere_theory.claims.properties import (
     falsify,
     literal,
 )
+from sphere_theory.claims.properties.examples import Edited, edited
 from sphere_theory.energy import energy, energy_gradient
 from sphere_theory.motion import as_motion
 
@@ -194,3 +195,15 @@ def test_rounding_is_small_where_neurons_are_apart_and_never_hides_a_percent():
         assert literal.pull_share(6.0, literal.angles(W)) < 1e-6
     on_a_line = np.array([[1.0, 0.0], [-1.0, 0.0]])
     assert literal.pull_share(1.0, literal.angles(on_a_line)) == 1
+
+
+@pytest.mark.parametrize("kind", ["pair", "uneven", "closing", "meeting", "turn"])
+def test_the_rounding_of_an_example_never_hides_a_percent(kind):
+    shares: list[float] = []
+
+    def margin(example: Edited) -> float:
+        shares.append(example.slack + example.energies.rounding / abs(example.change))
+        return 1e-5 - shares[-1]
+
+    assert falsify(edited(kind), margin, 60, 0).counterexample is None
+    assert len(shares) == 60

@@ -17,6 +17,7 @@ from sphere_theory.claims.properties.base import ROUNDING, Mutant, Property, at_
 from sphere_theory.claims.properties.examples import (
     EXPONENTS,
     MOVING,
+    OPEN,
     Draw,
     Edited,
     edited,
@@ -110,6 +111,13 @@ def _max_for_sum(x: Edited) -> float:
     return _mutated(x, _certified(x, gaps=gaps))
 
 
+def _chords(x: Edited) -> float:
+    chords = literal.chord(x.turns)
+    gaps = x.before_angles - chords[:, None] - chords
+    np.fill_diagonal(gaps, np.pi)
+    return _mutated(x, _certified(x, gaps=gaps))
+
+
 @dataclass(frozen=True, eq=False)
 class Path:
     """Steps of certified edits from W on."""
@@ -138,8 +146,6 @@ class Path:
         return self.budgets[0] / self.steps[0].size * travelled
 
 
-# Two neurons with room between them, and starts of other paths.
-_OPEN = weights(n=st.just(2), structures=("ordinary",))
 _STARTS = weights(structures=MOVING)
 
 
@@ -160,7 +166,7 @@ def _step(draw: Draw, kind: str, W: np.ndarray, size: float, s: float) -> Edited
 def _path(draw: Draw) -> Path:
     kind, s = draw(st.sampled_from(["pair", "closing", "any"])), draw(EXPONENTS)
     size = draw(st.sampled_from([1e-6, 1e-4, 1e-3]))
-    W = draw(_OPEN if kind != "any" else _STARTS)
+    W = draw(OPEN if kind != "any" else _STARTS)
     start, steps = W, []
     for _ in range(3):
         steps.append(draw(_step(kind, W, size, s)))
@@ -187,10 +193,11 @@ CERTIFICATE: dict[str, Property] = {
     ),
     "B5": Property(
         "|ΔHE| ≤ K_cert‖ΔW‖ wherever the certificate applies",
-        _covered("closing", "pair", "closing", "turn", "edit", "rows"),
+        _covered("closing", "pair", "meeting", "turn", "closing", "edit", "pair", "meeting", "rows"),
         _certificate,
         (
             Mutant("φ = θ − max(δ_i, δ_j)", _max_for_sum),
+            Mutant("chords for the angles δ_i", _chords),
             Mutant("φ = θ: the angles before", lambda x: _mutated(x, _certified(x, gaps=x.before_angles))),
             Mutant("K_grad", lambda x: _mutated(x, energy_gradient(x.W, s=x.s))),
             Mutant("s for 2s: unordered pairs", lambda x: _mutated(x, _certified(x) / 2)),

@@ -134,6 +134,7 @@ ANY = weights()
 SEVERAL = weights(n=st.integers(3, 8))
 MANY_MOVING = weights(n=st.integers(3, 8), structures=MOVING)
 PAIRS = weights(n=st.just(2), structures=TWO)
+OPEN = weights(n=st.just(2), structures=("ordinary",))
 FEW = weights(n=st.integers(2, 3), structures=TWO)
 OPPOSITE = strategies.neuron_matrices(
     n=2,
@@ -155,6 +156,15 @@ def pairs(draw: Draw) -> Edited:
     size = share * float(literal.norms(W).min()) / length(W)
     ways = ("ascent", "descent", "ascent", "tangent")
     return resolved(Edited(W, draw(strategies.edits(W, directions=ways, size=size)), draw(EXPONENTS)))
+
+
+@st.composite
+def uneven(draw: Draw) -> Edited:
+    """Two neurons, one of them far shorter, which goes some way along ±∇HE: tight in K*, and not small."""
+    W = literal.units(draw(OPEN)) * np.array([[1.0], [1e6]]) * draw(SCALES)
+    size = draw(st.sampled_from([0.3, 1.0, 0.1])) * float(literal.norms(W).min()) / length(W)
+    delta = draw(strategies.edits(W, directions=("ascent", "descent"), size=size))
+    return resolved(Edited(W, delta, draw(EXPONENTS)))
 
 
 @st.composite
@@ -193,7 +203,9 @@ def reversals(draw: Draw) -> Edited:
 
 KINDS: dict[str, st.SearchStrategy[Edited]] = {
     "pair": pairs(),
+    "uneven": uneven(),
     "closing": turning(FEW),
+    "meeting": turning(OPPOSITE, st.sampled_from([0.49, 0.47])),
     "turn": turning(ANY, st.sampled_from([0.3, 1e-2, 1e-4, 1e-6, 0.49, -0.3])),
     "edit": edits(),
     "rows": edits(by_row=True),
@@ -201,7 +213,19 @@ KINDS: dict[str, st.SearchStrategy[Edited]] = {
 }
 
 # The tight ones, and the extreme ones, more often than the others.
-EVERY = ("pair", "closing", "reversal", "pair", "turn", "edit", "pair", "rows", "reversal")
+EVERY = (
+    "pair",
+    "uneven",
+    "closing",
+    "reversal",
+    "pair",
+    "turn",
+    "edit",
+    "uneven",
+    "pair",
+    "rows",
+    "reversal",
+)
 
 
 def edited(*kinds: str) -> st.SearchStrategy[Edited]:

@@ -294,6 +294,12 @@ UNCONDITIONAL: dict[str, Property] = {
                 ),
             ),
             Mutant(
+                "‖w_i‖ + ‖Δw_i‖ for the maximum",
+                lambda x: _constant(
+                    x, _pulls(_larger(x), x.s) / (literal.norms(x.W) + literal.norms(x.delta))
+                ),
+            ),
+            Mutant(
                 "the largest part for the root of squares",
                 lambda x: _constant(x, (_pulls(_larger(x), x.s) / _lengths(x)).max(keepdims=True)),
             ),
