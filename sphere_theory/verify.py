@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import platform
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
 import proofs
 import sphere_theory
-from sphere_theory.claims import Claim, Context, Outcome, run_evidence
+from sphere_theory.claims import Claim, Context, Evidence, Outcome, run_evidence
+from sphere_theory.claims.helper import KINDS, Helper, Task
 from sphere_theory.figures import bounds, style
 from sphere_theory.figures.enclosure import enclosures
 from sphere_theory.records import Record, RecordStore, source_hash
@@ -78,7 +79,9 @@ def _source() -> str:
     return digest.hexdigest()[:16]
 
 
-def run_ledger(claims: Sequence[Claim], context: Context, folder: Path) -> Iterator[Record]:
+def run_ledger(
+    claims: Sequence[Claim], context: Context, folder: Path, *, helped: bool = False
+) -> Iterator[Record]:
     """Run the evidence of some claims, each as a record, and keep it against an interruption.
 
     Parameters
@@ -89,20 +92,88 @@ def run_ledger(claims: Sequence[Claim], context: Context, folder: Path) -> Itera
         How.
     folder
         Where ``verify.partial.jsonl`` is kept until `write_report`; made if missing.
+    helped
+        Whether a second process runs what needs no layer, beside the measurements; of the ledger's own claims
+        alone. Default False.
 
     Yields
     ------
     dict
-        One record for each piece of evidence, in the ledger's order; taken from an interrupted run where
-        that has it.
+        One record for each piece of evidence: first those that an interrupted run has left, then each as it
+        is found. `in_order` sorts them.
     """
     store = RecordStore(_partial(folder), configuration(context), "out")
-    done = {(record["claim"], record["evidence"]): record for record in store.records}
-    for claim in claims:
-        missing = [evidence for evidence in claim.evidence if (claim.id, evidence.name) not in done]
-        for result in run_evidence(claim, missing, context):
-            done[claim.id, result.evidence.name] = store.append(finite(result.record()))
-        yield from (done[claim.id, evidence.name] for evidence in claim.evidence)
+    pieces = {(claim.id, piece.name): (claim, piece) for claim in claims for piece in claim.evidence}
+    known = [record for record in store.records if (record["claim"], record["evidence"]) in pieces]
+    yield from known
+    for record in known:
+        del pieces[record["claim"], record["evidence"]]
+    for record in (_side_by_side if helped else _one_by_one)(pieces, context):
+        yield store.append(record)
+
+
+Pieces = Mapping[Task, tuple[Claim, Evidence]]
+
+
+def _one_by_one(pieces: Pieces, context: Context) -> Iterator[Record]:
+    for claim, piece in pieces.values():
+        for result in run_evidence(claim, [piece], context):
+            yield result.record()
+
+
+# The order in which a helper begins: what is taken from its end then is short, and shares nothing.
+_BEGUN = ("kernel", "symbolic", "property")
+
+
+def _side_by_side(pieces: Pieces, context: Context) -> Iterator[Record]:
+    """Measurements here, the rest in a helper, and what it has not begun here as well once they are done."""
+    theirs = [key for kind in _BEGUN for key, (_, piece) in pieces.items() if piece.kind == kind]
+    settings = {"seed": context.seed, "quick": context.quick, "device": context.device}
+    with Helper(theirs, settings) as helper:
+        for key, own in pieces.items():
+            if own[1].kind not in KINDS:
+                yield from _one_by_one({key: own}, context)
+            yield from helper.finished()
+        while (task := helper.take()) is not None:
+            yield from _one_by_one({task: pieces[task]}, context)
+            yield from helper.finished()
+        yield from helper.finished()
+
+
+def in_order(records: Iterable[Record], claims: Sequence[Claim]) -> list[Record]:
+    """Records in the ledger's order.
+
+    Parameters
+    ----------
+    records
+        What `run_ledger` yielded, in any order.
+    claims
+        As it was given.
+
+    Returns
+    -------
+    list of dict
+        Claim by claim, evidence by evidence.
+    """
+    keys = [(claim.id, piece.name) for claim in claims for piece in claim.evidence]
+    return sorted(records, key=lambda record: keys.index((record["claim"], record["evidence"])))
+
+
+@contextmanager
+def a_core_for_the_helper() -> Generator[bool]:
+    """Leave one of torch's threads to a helper, if there are two: sharing a core costs more than it brings.
+
+    Yields
+    ------
+    bool
+        Whether there is a core for one.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(max(1, threads - 1))
+    try:
+        yield threads > 1
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _partial(folder: Path) -> Path:
@@ -115,7 +186,7 @@ def report(records: Sequence[Record], context: Context, seconds: float) -> Recor
     Parameters
     ----------
     records
-        What `run_ledger` yielded.
+        What `run_ledger` yielded, in order.
     context
         How it was run.
     seconds
@@ -215,28 +286,6 @@ def stored_report(folder: Path) -> Record | None:
         return None
     ours = isinstance(found, dict) and found.get("source") == _source()
     return found if ours else None
-
-
-def finite(value: Any) -> Any:
-    """A copy in which NaN and infinity are None, since JSON has neither.
-
-    Parameters
-    ----------
-    value
-        Plain values, nested.
-
-    Returns
-    -------
-    Any
-        The same shape.
-    """
-    if isinstance(value, Mapping):
-        return {key: finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
 
 
 def draw_figures(found: Record, folder: Path) -> list[Path]:

@@ -39,6 +39,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path):
     claims = [_claim("A", runs), _claim("B", runs)]
     records = list(job.run_ledger(claims, Context(), tmp_path))
     assert runs == ["A", "B", "B"]
+    assert records == job.in_order(reversed(records), claims)
     assert [record["claim"] for record in records] == ["A", "B"]
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from time import perf_counter
@@ -151,7 +152,7 @@ class Result:
 
     def record(self) -> dict[str, Any]:
         """Everything as plain values, for JSON."""
-        return {
+        return finite({
             "claim": self.claim.id,
             "statement": self.claim.statement,
             "verdict": str(self.claim.verdict),
@@ -162,7 +163,29 @@ class Result:
             "margin": self.finding.margin,
             "seconds": round(self.seconds, 3),
             "data": self.finding.data,
-        }
+        })
+
+
+def finite(value: Any) -> Any:
+    """A copy in which NaN and infinity are None, since JSON has neither.
+
+    Parameters
+    ----------
+    value
+        Plain values, nested.
+
+    Returns
+    -------
+    Any
+        The same shape.
+    """
+    if isinstance(value, Mapping):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
 
 
 def run_evidence(claim: Claim, evidence: Sequence[Evidence], context: Context) -> Iterator[Result]:

@@ -42,17 +42,18 @@ def verify(
     context = Context(seed=seed, quick=quick, device=str(as_device(device)))
     start, records = perf_counter(), []
     total = sum(len(claim.evidence) for claim in claims)
-    try:
-        with progress(total) as (bar, task):
-            context.report = lambda message: bar.update(task, description=message)
-            for record in job.run_ledger(claims, context, out):
-                records.append(record)
-                bar.update(task, completed=len(records))
-    except KeyboardInterrupt:
-        note = f"interrupted after {len(records)} of {total}; the same command goes on from there"
-        Console(stderr=True).print(note)
-        raise typer.Exit(130) from None
-    found = job.report(records, context, perf_counter() - start)
+    with job.a_core_for_the_helper() as helped:
+        try:
+            with progress(total) as (bar, task):
+                context.report = lambda message: bar.update(task, description=message)
+                for record in job.run_ledger(claims, context, out, helped=helped):
+                    records.append(record)
+                    bar.update(task, completed=len(records))
+        except KeyboardInterrupt:
+            note = f"interrupted after {len(records)} of {total}; the same command goes on from there"
+            Console(stderr=True).print(note)
+            raise typer.Exit(130) from None
+        found = job.report(job.in_order(records, claims), context, perf_counter() - start)
     written = [job.write_report(found, out), *job.draw_figures(found, out)]
     if as_json:
         sys.stdout.write(json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False) + "\n")

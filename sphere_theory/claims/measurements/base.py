@@ -148,6 +148,24 @@ def brief(values: Iterable[float]) -> str:
     return low if low == high else f"{low} to {high}"
 
 
+def counted(count: int, noun: str) -> str:
+    """A number of things in words.
+
+    Parameters
+    ----------
+    count
+        How many.
+    noun
+        One of them.
+
+    Returns
+    -------
+    str
+        Such as "1 layer" or "6 layers".
+    """
+    return f"{count:,} {noun}" + "s" * (count != 1)
+
+
 def proportion(hits: int, trials: int) -> Row:
     """How often something happened, with Wilson's 95% interval of the rate.
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from sphere_theory.analysis.layers import describe_layer
 from sphere_theory.claims.context import LAYERS, Context, output_name
 from sphere_theory.claims.ledger import Finding
-from sphere_theory.claims.measurements.base import Row, against, spread
+from sphere_theory.claims.measurements.base import Row, against, counted, spread
 from sphere_theory.energy import energy, energy_gradient, uniform_energy
 from sphere_theory.motion import energy_change
 
@@ -161,7 +161,7 @@ def unseen_edits(context: Context) -> Finding:
         expected=all(_unseen(row, "energy") for row in radial)
         and all(_unseen(row, "energy", "norms", "spectrum") for row in turned)
         and max(row["outputs"] for row in turned) > 1.99,
-        summary=f"{len(radial)} layers, real keys: W ↦ 1.1·W moves outputs by "
+        summary=f"{counted(len(radial), 'layer')}, real keys: W ↦ 1.1·W moves outputs by "
         f"{spread(row['outputs'] for row in radial)} of their size at |ΔHE|/HE ≤ "
         f"{max(row['energy'] for row in radial):.1g}; W ↦ WR by {least:.2g} to "
         f"{max(row['outputs'] for row in turned):.2g} at the same HE, norms and spectrum",

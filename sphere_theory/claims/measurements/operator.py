@@ -15,12 +15,13 @@ from sphere_theory.analysis.controls import (
     split_keys,
 )
 from sphere_theory.analysis.edits import counterfactual_batch, finetune_update, of_size
-from sphere_theory.claims.context import LAYERS, Context
+from sphere_theory.claims.context import Context
 from sphere_theory.claims.ledger import Finding
 from sphere_theory.claims.measurements.base import (
     Row,
     against,
     brief,
+    counted,
     proportion,
     rate_text,
     spread,
@@ -56,7 +57,7 @@ def rank_rows(context: Context) -> list[Row]:
         One for each layer.
     """
     found = []
-    for layer in LAYERS:
+    for layer in context.layers:
         row: Row = {"layer": layer}
         for rows in ("raw", "unit"):
             for rule in ("paper", "released"):
@@ -93,8 +94,8 @@ def rank_rules(context: Context) -> Finding:
     gaps = [abs(row["raw_paper"] - row["unit_paper"]) for row in rows]
     return Finding(
         expected=same and min(gaps) > 0,
-        summary=f"{len(rows)} FFN outputs: on one spectrum the rules agree; raw and unit rows differ in rank "
-        f"by {brief(gaps)}, of {brief(row['raw_paper'] for row in rows)}",
+        summary=f"{counted(len(rows), 'layer')}: on one spectrum the rules agree; raw and unit rows differ "
+        f"in rank by {brief(gaps)}, of raw {brief(row['raw_paper'] for row in rows)}",
         margin=f"at least {min(gaps)} apart",
         data={"rows": rows},
     )
