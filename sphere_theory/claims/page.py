@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sphere_theory.claims.catalog import ledger
+from sphere_theory.claims.ledger import Verdict
 from sphere_theory.errors import InputError
 
 START, END = "<!-- ledger: written by `make readme` -->", "<!-- end of ledger -->"
@@ -22,7 +23,8 @@ def markdown_table() -> str:
     ]
     for claim in ledger():
         kinds = ", ".join(dict.fromkeys(piece.kind for piece in claim.evidence))
-        needs = f"Needs: {claim.hypotheses}." if claim.hypotheses else ""
+        label = "Scope" if claim.verdict in (Verdict.MEASURED, Verdict.OPEN) else "Needs"
+        needs = f"{label}: {claim.hypotheses}." if claim.hypotheses else ""
         remark = " ".join(filter(None, (claim.corrected, needs)))
         cells = (claim.id, claim.statement, f"**{claim.verdict}**", remark, kinds)
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")

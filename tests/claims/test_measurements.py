@@ -104,11 +104,18 @@ def test_a_rate_has_wilsons_interval():
 # --- O5 to O8 and P2 --------------------------------------------------------------------------------------
 
 
-def _edits(memit: float = 2.0, tuned: float = 2.0, kept: float = 1.3, tuned_kept: float = 0.9) -> list[dict]:
-    kinds = [("memit", RIDGE, 0.9, kept), ("memit", operator.RIDGES[-1], memit, kept)]
+def _edits(
+    memit: float = 2.0,
+    tuned: float = 2.0,
+    kept: float = 1.3,
+    tuned_kept: float = 0.9,
+    usual: float = 0.9,
+    size: float = 0.1,
+) -> list[dict]:
+    kinds = [("memit", RIDGE, usual, kept), ("memit", operator.RIDGES[-1], memit, kept)]
     kinds += [("fine-tuning", None, tuned, tuned_kept), ("random", None, 1.0, 1.0)]
     return [
-        {"layer": 3, "trial": trial, "edit": edit, "ridge": ridge, "relative_edit": 0.1}
+        {"layer": 3, "trial": trial, "edit": edit, "ridge": ridge, "relative_edit": size}
         | {"energy": ratio, "interference": inside, "beside": ratio / 0.9}
         for trial in range(4)
         for edit, ridge, ratio, inside in kinds
@@ -122,6 +129,8 @@ def _edits(memit: float = 2.0, tuned: float = 2.0, kept: float = 1.3, tuned_kept
         ({"memit": 0.95}, False),  # |ΔHE| never larger after P, for small MEMIT edits
         ({"tuned": 0.9}, False),
         ({"memit": 0.8, "tuned": 0.8}, False),
+        ({"usual": 1.1}, False),
+        ({"size": 2.0}, False),  # of another size than the ledger's
     ],
 )
 def test_a_projector_that_guarantees_a_smaller_change_is_a_surprise(changes, expected):
@@ -171,6 +180,7 @@ def test_directions_that_gain_over_shrinkage_are_a_surprise(rows, expected):
         ({"kept": 0.9}, 0.9, False),
         ({"tuned_kept": 1.1}, 0.9, False),
         ({}, 0.1, False),
+        ({"size": 70.0}, 0.9, False),
     ],
 )
 def test_interference_that_moves_the_other_way_is_a_surprise(edits, defect, expected):

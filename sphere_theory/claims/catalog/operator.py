@@ -74,8 +74,9 @@ def _rank_rules() -> Claim:
         plain="The two rules for the rank agree unless a share of the spectrum equals η; but the released "
         "code normalises the rows first, and that changes the rank on real layers.",
         hypotheses="both rules applied to one spectrum, positive eigenvalues, η < 1 (at η = 1 the released "
-        "count overflows). The released code takes the spectrum of the row-normalised weights: another one, "
-        "whose rank on real layers is another by more than one",
+        "count overflows)",
+        corrected="The released code takes the spectrum of the row-normalised weights: another one, whose "
+        "rank on real layers differs by more than one.",
     )
 
 

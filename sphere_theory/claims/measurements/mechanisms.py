@@ -14,6 +14,9 @@ from sphere_theory.claims.measurements.energy import unseen_edits
 from sphere_theory.claims.measurements.operator import RIDGES, kind_label, kinds, single_edits
 from sphere_theory.study.estimates import ENERGY, SIZE, HostEstimates, committed_estimates
 
+# ‖ΔW‖_F/‖W‖_F of the edits, as the ledger states it.
+SIZES = {"memit": (0.01, 60.0), "fine-tuning": (0.05, 0.2)}
+
 
 @against(
     "rows",
@@ -38,7 +41,7 @@ def interference(context: Context) -> Finding:
     Finding
         As expected if MEMIT edits usually move them more after the projector than before, at every λ, and
         fine-tuning edits usually less: by the intervals of the rates on either side of a half. And span(U)
-        is far from invariant under C0 on every layer.
+        is far from invariant under C0 on every layer, and the edits are as large as the ledger says.
     """
     rows, controls = [row for row in single_edits(context) if row["edit"] != "random"], control_rows(context)
     rates: list[Row] = []
@@ -54,7 +57,10 @@ def interference(context: Context) -> Finding:
     defects = [row["defect"] for row in controls if row["edit"] == "memit" and row["trial"] == 0]
     memit, tuned = rates[:-1], rates[-1]
     return Finding(
-        expected=min(r["low"] for r in memit) > 0.5 and tuned["high"] < 0.5 and min(defects) > 0.5,
+        expected=min(r["low"] for r in memit) > 0.5
+        and tuned["high"] < 0.5
+        and min(defects) > 0.5
+        and all(SIZES[row["edit"]][0] <= row["relative_edit"] <= SIZES[row["edit"]][1] for row in rows),
         summary=f"‖ΔW P K0‖/‖ΔW K0‖ on held-out keys: {'; '.join(told)}",
         margin="edit that survives: "
         + ", ".join(f"{edit} {spread(ratios(controls, edit, 'SPHERE', 'survival'))}" for edit in EDITS[:2])

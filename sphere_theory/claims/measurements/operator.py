@@ -39,6 +39,9 @@ GRADIENT_SHARE_LAYER_3 = 0.36
 ALPHA, ETA = 0.8, 0.5  # the paper's setting on MEMIT
 TRIALS = 4  # draws of each kind of edit on a layer
 
+# ‖ΔW‖_F/‖W‖_F of MEMIT edits of the largest λ, as the ledger states it.
+WEAK_SIZES = (0.015, 0.5)
+
 # MEMIT's λ, from edits that nearly reach their values to edits of 2% of the weights.
 RIDGES = (150.0, 1500.0, 15_000.0, 150_000.0)
 
@@ -278,7 +281,8 @@ def projection_effect(context: Context) -> Finding:
     -------
     Finding
         As expected if the rate at which the projector makes |ΔHE| larger is above a tenth, by the lower end
-        of its interval, for fine-tuning edits and for MEMIT edits of the largest λ.
+        of its interval, for fine-tuning edits and for MEMIT edits of the largest λ, which are as large as the
+        ledger says; and below a half, by the upper end, for MEMIT edits of the usual λ.
     """
     rows = single_edits(context)
     rates: list[Row] = []
@@ -290,12 +294,19 @@ def projection_effect(context: Context) -> Finding:
         size = brief(row["relative_edit"] for row in own)
         told.append(f"{kind_label(edit, ridge)} (‖ΔW‖/‖W‖ {size}): {rate_text(rates[-1])}, ×{brief(found)}")
     judged = [rate for rate in rates if rate["edit"] == "fine-tuning" or rate["ridge"] == RIDGES[-1]]
+    usual = next(rate for rate in rates if rate["ridge"] == RIDGE)
     return Finding(
-        expected=min(rate["low"] for rate in judged) > 0.1,
+        expected=min(rate["low"] for rate in judged) > 0.1
+        and usual["high"] < 0.5
+        and _within(rows, RIDGES[-1], *WEAK_SIZES),
         summary=f"|ΔHE| larger after P (α = {ALPHA}, η = {ETA}), and after/before: {'; '.join(told)}",
         margin=f"rate at least {min(rate['low'] for rate in judged):.0%}, by the intervals",
         data={"rows": rows, "rates": rates},
     )
+
+
+def _within(rows: list[Row], ridge: float | None, low: float, high: float) -> bool:
+    return all(low <= row["relative_edit"] <= high for row in rows if row["ridge"] == ridge)
 
 
 def _larger(found: list[float]) -> Row:
