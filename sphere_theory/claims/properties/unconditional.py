@@ -70,7 +70,7 @@ def _lengths(x: Edited) -> np.ndarray:
 
 
 def _constant(x: Edited, parts: np.ndarray) -> float:
-    """|ΔHE| ≤ K‖ΔW‖ with each neuron's part of K, or K itself."""
+    """|ΔHE| ≤ K‖ΔW‖, with each neuron's part of K, (n,), or their largest, (1,)."""
     return at_most(abs(x.change), length(parts) * x.size, x.slack)
 
 
@@ -79,7 +79,11 @@ def _unconditional(x: Edited) -> float:
     audit = audit_bound(x.W, x.delta, s=x.s)
     check, pulls = audit.check("unconditional"), _pulls(_larger(x), x.s)
     verdict = 1.0 if check.verdict in ("holds", "undecided") else -1.0
-    computed = equality(check.constant, length(pulls / _lengths(x)), x.slack)
+    most = float(x.turns @ pulls)
+    computed = min(
+        equality(check.constant, length(pulls / _lengths(x)), x.slack),
+        at_most(abs(audit.angular_bound - most), x.slack * most + x.energies.rounding),
+    )
     return min(verdict, computed, _angular(x, x.turns, pulls), _constant(x, pulls / _lengths(x)))
 
 
