@@ -173,7 +173,8 @@ def stress(points: pd.DataFrame) -> Figure:
         figure,
         f"{sample_sizes(points)}; one line a run, dashed with SPHERE. Bars: edits up to which the sign of "
         "ΔHE since the pretrained weights is certified (filled), and no two neurons can have met (outline), "
-        "mean over seeds; dots: seeds. The bound ‖ΔV‖² ≥ (ΔHE/K*)² holds at every point.",
+        f"mean over seeds; dots: seeds. The bound ‖ΔV‖² ≥ (ΔHE/K*)² is violated at "
+        f"{int((points['total_unconditional'] == 'violated').sum())} of {len(points):,} points.",
         width=140,
     )
     return figure

@@ -226,7 +226,9 @@ def smallness(material: Material) -> Lines:
         yield (
             f"{headed(host, points)}, by the median size of a step. A count is the first measured point at "
             "which it no longer holds, so that it may stand for fewer edits (≤: it held at no point). The "
-            "first order's error is relative to ΔHE, and large wherever ΔHE passes 0:"
+            "first order's error is relative to ΔHE, and large wherever ΔHE passes 0. The bound for every edit, "
+            f"‖ΔV‖² ≥ (ΔHE/K*)², is violated at {_violated(points)} of {len(points):,} points; ΔHE comes to "
+            f"{number(_share(points).median(), '.1e')} of it, {number(_share(points).max(), '.1e')} at most:"
         )
         rows = []
         for (editor, strength), own in found.groupby(["editor", "strength"], sort=False, dropna=False):
@@ -244,6 +246,15 @@ def smallness(material: Material) -> Lines:
         ]
         if powers:
             yield f"Edits ∝ stepᵖ with p = {'; '.join(powers)}."
+
+
+def _violated(points: pd.DataFrame) -> int:
+    return int((points["total_unconditional"] == "violated").sum())
+
+
+def _share(points: pd.DataFrame) -> pd.Series:
+    """|ΔHE|/(K*‖ΔW‖) of the whole way."""
+    return np.sqrt(points["total_unconditional_tightness"])
 
 
 def ends_in_words(rows: Iterable[Row]) -> str:
