@@ -198,9 +198,12 @@ def test_memit_edits_of_every_ridge_come_from_one_factorisation():
         torch.testing.assert_close(update.dense(), usual.dense(), rtol=1e-9, atol=1e-12)
 
 
+OTHER_RANKS = (("raw_released", 71), ("unit_paper", 70), ("unit_paper", 60), ("unit_paper", 95))
+
+
 def test_rules_that_differ_off_ties_or_rows_that_do_not_matter_are_surprises(monkeypatch):
     usual = {"layer": 0, "raw_paper": 70, "raw_released": 70, "unit_paper": 80, "unit_released": 80}
-    for changes, expected in (({}, True), ({"raw_released": 71}, False), ({"unit_paper": 70}, False)):
+    for changes, expected in (({}, True), *(({name: rank}, False) for name, rank in OTHER_RANKS)):
         monkeypatch.setattr(operator, "rank_rows", lambda context, row=usual | changes: [row])
         assert operator.rank_rules(Context()).expected is expected
 
