@@ -38,11 +38,13 @@ BATCH = 100
 # λ: C0 stands for some thousand tokens here, as in the measurements of single edits.
 SEQUENTIAL = MemitSequential(ridge=15.0)
 
+PROJECTED = Sphere(SEQUENTIAL)
+
 EDITORS: Mapping[str, Editor] = {
     "memit-seq": SEQUENTIAL,
     "memit": Memit(ridge=15.0),
     "alphaedit": AlphaEdit(),
-    "memit-seq + SPHERE": Sphere(SEQUENTIAL),
+    "memit-seq + SPHERE": PROJECTED,
     "alphaedit + SPHERE": Sphere.paper(AlphaEdit()),
 }
 QUICK = ("memit-seq", "alphaedit")

@@ -378,7 +378,7 @@ def test_a_gradient_that_bounds_its_own_direction_is_a_surprise(monkeypatch, ver
 def _cell(constant: str, direction: str, size: float, *, violations: int = 0, applicable: int = 2) -> dict:
     labels = {"n": 4, "d": 3, "inputs": "orthonormal", "direction": direction, "size": size}
     counts = {"trials": 2, "applicable": applicable, "violations": violations}
-    tightness = "nan" if not applicable else 1.5 if violations else 0.8
+    tightness = "nan" if not applicable else 1.5 if violations else 0.99
     return labels | counts | {"constant": constant, "tightness": tightness}
 
 
@@ -661,7 +661,6 @@ MIXED = [4.0, 1.0, 3.0, 8.0, 2.0, 7.0, 5.0, 6.0]
         ({"a": _course(FALLING, GROWING, GROWING)}, True),
         ({"a": _course(FALLING, GROWING, MIXED)}, False),  # |ΔHE| alone goes with efficacy
         ({"a": _course(FALLING, MIXED, GROWING)}, False),  # ‖ΔW‖ alone does
-        ({"a": _course(FALLING[::-1], GROWING, GROWING)}, False),  # the other way round
         ({"a": _course([1.0] * 8, GROWING, GROWING)}, False),  # nothing moves
     ],
 )

@@ -93,8 +93,8 @@ def _effects() -> tuple[Claim, ...]:
             "on the edit and on its size.",
             corrected="P makes the edit smaller (O3), not its effect on HE. On real layers |ΔHE| grows for "
             "most fine-tuning edits and for a quarter or more of MEMIT edits of 2% to 50% of the weights (λ "
-            "= 150,000), by the 95% intervals of the rates; for most MEMIT edits as large as the weights (λ = "
-            "1,500) it shrinks, a little.",
+            "= 150,000), by the 95% intervals of the rates; for most MEMIT edits as large as the weights (λ "
+            "= 1,500) it shrinks, a little.",
         ),
         claim(
             "O7",
