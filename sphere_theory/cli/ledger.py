@@ -64,9 +64,12 @@ def verify(
 
 
 def _print_ledger(found: dict[str, Any], written: list[Path]) -> None:
+    from sphere_theory.claims import Verdict
     from sphere_theory.verify import verdict_line
 
-    table = Table("claim", "verdict", "evidence", "margin", title="The ledger", show_lines=False)
+    table = Table(title="The ledger", expand=True)
+    for name, share in (("claim", 3), ("verdict", None), ("evidence", 6), ("margin", 3)):
+        table.add_column(name, ratio=share)
     last = ""
     for record in found["results"]:
         fresh = record["claim"] != last
@@ -76,7 +79,7 @@ def _print_ledger(found: dict[str, Any], written: list[Path]) -> None:
         mark = _mark(record)
         table.add_row(
             f"{last}  {escape(record['statement'])}" if fresh else "",
-            f"{mark} (recorded: {record['verdict']})" if mark else record["verdict"] if fresh else "",
+            mark or (Verdict(record["verdict"]).word if fresh else ""),
             escape(f"{record['kind']}: {record['summary']}"),
             escape(record["margin"]),
         )
