@@ -227,8 +227,8 @@ def smallness(material: Material) -> Lines:
             f"{headed(host, points)}, by the median size of a step. A count is the first measured point at "
             "which it no longer holds, so that it may stand for fewer edits (≤: it held at no point). The "
             "first order's error is relative to ΔHE, and large wherever ΔHE passes 0. The bound for every "
-            f"edit, ‖ΔV‖² ≥ (ΔHE/K*)², is violated at {_violated(points)} of {len(points):,} points; |ΔHE| is "
-            f"{number(_share(points).median(), '.1e')} of it, at most {number(_share(points).max(), '.1e')}:"
+            f"edit, ‖ΔV‖² ≥ (ΔHE/K*)², is violated at {_violated(points)} of {len(points):,} points; |ΔHE| "
+            f"is {number(_share(points).median(), '.1e')} of it, at most {number(_share(points).max(), '.1e')}:"
         )
         rows = []
         for (editor, strength), own in found.groupby(["editor", "strength"], sort=False, dropna=False):
