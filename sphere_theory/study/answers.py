@@ -226,9 +226,8 @@ def smallness(material: Material) -> Lines:
         yield (
             f"{headed(host, points)}, by the median size of a step. A count is the first measured point at "
             "which it no longer holds, so that it may stand for fewer edits (≤: it held at no point). The "
-            "first order's error is relative to ΔHE, and large wherever ΔHE passes 0. The bound for every "
-            f"edit, ‖ΔV‖² ≥ (ΔHE/K*)², is violated at {_violated(points)} of {len(points):,} points; |ΔHE| "
-            f"is {number(_share(points).median(), '.1e')} of it, at most {number(_share(points).max(), '.1e')}:"
+            "first order's error is relative to ΔHE, and large wherever ΔHE passes 0. "
+            f"{_of_the_bound(points)}:"
         )
         rows = []
         for (editor, strength), own in found.groupby(["editor", "strength"], sort=False, dropna=False):
@@ -248,13 +247,14 @@ def smallness(material: Material) -> Lines:
             yield f"Edits ∝ stepᵖ with p = {'; '.join(powers)}."
 
 
-def _violated(points: pd.DataFrame) -> int:
-    return int((points["total_unconditional"] == "violated").sum())
-
-
-def _share(points: pd.DataFrame) -> pd.Series:
-    """|ΔHE|/(K*‖ΔW‖) of the whole way."""
-    return np.sqrt(points["total_unconditional_tightness"])
+def _of_the_bound(points: pd.DataFrame) -> str:
+    """How the bound for every edit fares on the whole way, and how much of it |ΔHE| is."""
+    violated = int((points["total_unconditional"] == "violated").sum())
+    share = np.sqrt(points["total_unconditional_tightness"])
+    return (
+        f"The bound for every edit, ‖ΔV‖² ≥ (ΔHE/K*)², is violated at {violated} of {len(points):,} points; "
+        f"|ΔHE| is {number(share.median(), '.1e')} of it, at most {number(share.max(), '.1e')}"
+    )
 
 
 def ends_in_words(rows: Iterable[Row]) -> str:
