@@ -154,10 +154,11 @@ def test_every_verdict_is_the_recorded_one(quick_run):
 
 def test_the_measured_numbers_are_those_of_the_layer(quick_run):
     results = json.loads((quick_run[1] / "verify.json").read_text())["results"]
-    (share,) = (record["data"]["rows"][0] for record in results if record["evidence"].startswith("share of"))
+    named = {record["evidence"]: record["data"] for record in results}
+    (share,) = named["share of ‖∇HE‖² in span(U)"]["rows"]
     assert (share["layer"], share["rank"]) == (3, 71)
     assert share["share"] == pytest.approx(0.3626, abs=5e-4)
-    (rows,) = (record["data"]["rows"] for record in results if record["evidence"].startswith("HE/uniform"))
+    rows = named["HE/uniform of every FFN and attention matrix"]["rows"]
     assert len(rows) == 36
 
 

@@ -37,7 +37,7 @@ def control_rows(context: Context) -> list[Row]:
             W, keys = context.weight(layer).double(), split_keys(context.keys(layer))
             space = principal_space(W, eta=ETA)
             labels = {"layer": layer, "defect": invariance_defect(space, keys.moment)}
-            trials = TRIALS // 2 if context.quick else TRIALS
+            trials = 1 if context.quick else TRIALS
             for trial in control_trials(W, keys, space, alpha=ALPHA, trials=trials, seed=context.seed):
                 context.report(
                     f"layer {layer}, trial {trial.trial}: {trial.edit} edit through P and its controls"
