@@ -339,11 +339,10 @@ def _check(kind: str, constant: Constant, change: EnergyChange, seen: _Seen) -> 
     if obstacle:
         return BoundCheck(kind, K, math.nan, "not applicable", obstacle, math.nan)
     scale = seen.strength if kind in PROVED else 1.0
-    needed = (scale * change.change / K) ** 2 if change.change else 0.0
-    output = seen.output**2
+    needed, output = _needed(scale, change, K), seen.output**2
     tightness = needed / output if output else (math.inf if needed else math.nan)
     if not needed:
-        reason = "nothing is asked for: " + ("σ = 0" if change.change else "ΔHE = 0")
+        reason = "nothing is asked for: " + ("σ = 0" if change.change and K else "ΔHE = 0")
         return BoundCheck(kind, K, 0.0, "holds", reason, tightness)
     # A basis that is orthonormal to rounding alone is no reason to call the paper's reading violated.
     share = constant.rounding + change.rounding / abs(change.change) + 8 * EPS
@@ -352,9 +351,16 @@ def _check(kind: str, constant: Constant, change: EnergyChange, seen: _Seen) -> 
     reason = {
         "holds": "‖ΔV‖² is large enough",
         "violated": f"‖ΔV‖² = {output:.6g} < {needed:.6g}",
-        "undecided": f"both sides are {needed:.6g} to their rounding",
+        "undecided": f"‖ΔV‖² = {output:.6g} against {needed:.6g}: rounding is as large as what is between",
     }[verdict]
     return BoundCheck(kind, K, needed, verdict, reason, tightness)
+
+
+def _needed(scale: float, change: EnergyChange, K: float) -> float:
+    """(scale·ΔHE/K)²; where nothing pulls, K = 0 and ΔHE is 0 up to its rounding."""
+    if K == 0 or change.change == 0:
+        return 0.0 if abs(change.change) <= change.rounding else math.inf
+    return (scale * change.change / K) ** 2
 
 
 def _compare(output: float, rounding: float, needed: float, share: float) -> str:

@@ -112,7 +112,8 @@ def test_sides_that_are_equal_to_rounding_are_undecided() -> None:
     slope = energy_gradient(W)
     check = audit_bound(W, 1e-15 * slope).check("gradient")
     assert check.verdict == "undecided"
-    assert check.reason == f"both sides are {check.lower_bound:.6g} to their rounding"
+    assert check.reason.startswith("‖ΔV‖² = ")
+    assert check.reason.endswith("rounding is as large as what is between")
 
 
 def test_the_unconditional_bound_applies_to_an_edit_of_the_layers_own_size() -> None:
@@ -315,6 +316,20 @@ def test_no_edit() -> None:
         assert (audit.energy_change, audit.output_change_squared) == (0, 0)
         assert math.isnan(audit.check("certified").tightness)
         assert math.isnan(audit.first_order_error)
+
+
+@pytest.mark.parametrize("s", naive.EXPONENTS)
+@pytest.mark.parametrize("seed", range(20))
+def test_two_opposite_neurons_do_not_pull(seed: int, s: float) -> None:
+    """K* = 0 there, and of a radial edit's ΔHE rounding is all there is."""
+    rng = np.random.default_rng(seed)
+    w = rng.normal(size=5)
+    W = np.stack([w, -w])
+    edit = W * rng.uniform(-0.9, 2, size=(2, 1)) + 1e-17 * rng.normal(size=(2, 5))
+    for kind in PROVED:
+        check = audit_bound(W, edit, s=s).check(kind)
+        assert check.verdict in HOLDS
+        assert check.lower_bound < 1e-20
 
 
 def test_a_radial_edit_is_free() -> None:
