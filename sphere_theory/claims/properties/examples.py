@@ -205,7 +205,7 @@ KINDS: dict[str, st.SearchStrategy[Edited]] = {
     "pair": pairs(),
     "uneven": uneven(),
     "closing": turning(FEW),
-    "meeting": turning(OPPOSITE, st.sampled_from([0.49, 0.47])),
+    "meeting": turning(OPPOSITE, st.sampled_from([0.499, 0.497])),
     "turn": turning(ANY, st.sampled_from([0.3, 1e-2, 1e-4, 1e-6, 0.49, -0.3])),
     "edit": edits(),
     "rows": edits(by_row=True),
