@@ -174,7 +174,8 @@ def _unconditional() -> Claim:
         "eigenvalue of XXᵀ on the row space of ΔW",
         corrected="Nothing else is asked for: no small edit, no orthonormal inputs, no neurons that keep "
         "apart, and no edit to which it does not apply. ‖ΔV‖_F² is the squared norm (B1), and where the "
-        "inputs do not see the edit, σ = 0, it asks for nothing (B2).",
+        "inputs do not see the edit, σ = 0, it asks for nothing (B2). K* = 0 only where no neuron "
+        "pulls, two opposite ones, and then ΔHE = 0.",
         see=("B1", "B2", "B7"),
     )
 
