@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from functools import partial
 from queue import Empty, SimpleQueue
 from threading import Thread
@@ -66,7 +67,9 @@ class Helper:
         self._feeder.join()
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
-                pipe.close()
+                # What was written to a helper that is gone is still to be flushed, and cannot be.
+                with suppress(BrokenPipeError):
+                    pipe.close()
 
     def _feed(self) -> None:
         while self._left:

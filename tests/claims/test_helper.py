@@ -52,6 +52,15 @@ def test_what_a_dead_helper_had_is_left_to_be_taken():
         assert list(helper.finished()) == []
 
 
+def test_what_a_dead_helper_was_not_sent_is_no_error():
+    with Helper([], SETTINGS) as helper:
+        os.kill(helper._process.pid, signal.SIGKILL)
+        helper._process.wait()
+        helper._process.stdin.write("in the buffer still\n")
+    assert helper._process.stdin.closed
+    assert helper._process.stdout.closed
+
+
 def test_a_helper_is_gone_when_its_block_ends():
     helper = Helper(TASKS, SETTINGS)
 
