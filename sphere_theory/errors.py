@@ -63,7 +63,7 @@ class CoincidentNeuronsError(InputError):
 
 
 class CertificateError(InputError):
-    """An edit so large that no finite constant covers it: the certificate does not apply."""
+    """An edit, or a size of edits, beyond a bound that needs neurons to keep apart (ledger B5, B10)."""
 
 
 class RangeError(InputError):
