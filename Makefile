@@ -46,8 +46,8 @@ study: $(VENV)/.study
 figures: study
 	$(BIN)/sphere-theory figures $(QUICK) --store $(STORE) --out $(STORE)-figures
 
-findings: study
-	$(BIN)/sphere-theory findings --store $(STORE) --out docs/findings.md
+findings: study # the page, and the numbers that the ledger quotes from it
+	$(BIN)/sphere-theory findings --store $(STORE) --out docs/findings.md --estimates sphere_theory/study/estimates.json
 
 # Executed from what the study stored, and written: the .ipynb that are committed.
 notebooks: $(VENV)/.dev

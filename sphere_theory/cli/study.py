@@ -80,6 +80,9 @@ def study(
 def findings(
     store: StorePath = Path("runs"),
     out: Annotated[Path, typer.Option(help="Markdown file to write.")] = Path("docs/findings.md"),
+    estimates: Annotated[
+        Path | None, typer.Option(help="JSON file of the numbers that the ledger quotes; else beside OUT.")
+    ] = None,
 ) -> None:
     """Write up what a store says about each question of the paper and its reviewers: numbers with intervals.
 
@@ -88,7 +91,7 @@ def findings(
     from sphere_theory.study.findings import write_findings
 
     with stored(store) as found:
-        write_findings(found, out)
+        write_findings(found, out, estimates)
     result_page().print(f"wrote {out}", soft_wrap=True)
 
 
