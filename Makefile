@@ -36,7 +36,7 @@ bench-gpu: $(VENV)/.runtime
 deep: $(VENV)/.dev # a hundred times more examples of every property
 	HYPOTHESIS_PROFILE=deep $(BIN)/python -m pytest $(ARGS)
 
-# What figures and findings are drawn from; `make figures QUICK=--quick` takes 6 minutes, without it 40.
+# What figures and findings are drawn from; `make figures QUICK=--quick` takes 6 minutes, without it 44.
 QUICK ?=
 STORE ?= out/$(if $(QUICK),quick,study)
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 def study(
     quick: Annotated[
         bool,
-        typer.Option("--quick", help="Shorter streams and coarser grids: 6 minutes, not 40."),
+        typer.Option("--quick", help="Shorter streams and coarser grids: 6 minutes, not 44."),
     ] = False,
     store: Annotated[
         Path | None, typer.Option(help="Folder of the runs; without it runs, or runs-quick with --quick.")
