@@ -75,7 +75,7 @@ from sphere_theory.streams.store import RunStore
 
 host = HostChoice(MODEL, tensor=TENSOR, source="clustered", edits=500, device=DEVICE)
 metrics = ["efficacy", "generalisation", "specificity"]
-columns = ["edits", *metrics, "energy_uniform", "edit_norm", "total_certified"]
+columns = ["edits", *metrics, "energy_uniform", "edit_norm", "total_unconditional"]
 streams = {}
 with tempfile.TemporaryDirectory() as folder, RunStore(Path(folder)) as runs:
     for name, sphere in {"without SPHERE": None, "with SPHERE": (0.5, 0.8)}.items():
