@@ -44,14 +44,15 @@ def step_size_map(ends: pd.DataFrame, exponents: pd.DataFrame, about: str) -> Fi
     high = float(counts.min() / 1.5), float(counts.max() * 1.8)
     for axes, (criterion, words) in zip(cells, CRITERIA.items(), strict=True):
         own = ends[ends["criterion"] == criterion]
-        _power(axes, powers.loc[criterion], wide)
-        _settings(axes, ends_by_setting(own), palette)
-        _runs(axes, own, palette)
-        axes.set_title(words, loc="left", fontsize="medium")
+        # First: of marks at one height matplotlib would make limits of its own, and warn of them.
         axes.set_xscale("log")
         axes.set_yscale("log")
         axes.set_xlim(wide)
         axes.set_ylim(high)
+        _power(axes, powers.loc[criterion], wide)
+        _settings(axes, ends_by_setting(own), palette)
+        _runs(axes, own, palette)
+        axes.set_title(words, loc="left", fontsize="medium")
         axes.spines[["top", "right"]].set_visible(False)
     for axes in cells[2:]:
         axes.set_xlabel("median step ‖ΔW_t‖ / ‖W0‖")
