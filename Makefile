@@ -11,8 +11,9 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 verify: $(VENV)/.runtime
 	$(BIN)/sphere-theory verify $(ARGS)
 
+# A process a core, each with whole files: tests that count time or processes keep theirs.
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -20,7 +21,7 @@ lint: $(VENV)/.dev
 	$(BIN)/mypy
 
 proofs: $(VENV)/.runtime
-	$(BIN)/python -m proofs
+	$(BIN)/python -m sphere_theory.proofs
 
 # In seconds, once coqc is there; no package is needed. Where there is no coqc, it is not checked.
 kernel-proof: | $(VENV)/bin/python

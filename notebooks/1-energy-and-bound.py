@@ -22,8 +22,6 @@ import torch
 from notebook_store import experiment, picture, show
 
 import sphere_theory as st
-from sphere_theory.analysis.layers import describe_layers
-from sphere_theory.models.weights import open_checkpoint
 
 W = st.load_layer("minilm", "encoder.layer.3.output.dense.weight")
 uniform = st.energy(W, reduction="uniform")
@@ -36,11 +34,10 @@ print(st.min_separation(W))
 # directions of the same number and dimension, so that 1 means uniform.
 
 # %%
-from sphere_theory.figures.bounds import energy_by_layer
-from sphere_theory.figures.style import theme
+from sphere_theory.claims.figures import energy_by_layer
+from sphere_theory.plotting import theme
 
-checkpoint = open_checkpoint("minilm")
-layers = list(describe_layers(checkpoint, checkpoint.matrices("encoder.layer.*.weight")))
+layers = list(st.describe_layers("minilm", "encoder.layer.*.weight"))
 with theme():
     drawn = energy_by_layer([row.record() for row in layers])
 picture(drawn, "HE over its uniform expectation, by layer and role")

@@ -23,10 +23,13 @@
 import pandas as pd
 from notebook_store import SAMPLES, chosen, show, spread
 
-from sphere_theory.analysis import forecast, warning
-from sphere_theory.analysis.correlation import correlations
-from sphere_theory.analysis.runs import PREDICTORS, collapses
-from sphere_theory.analysis.selection import courses, forecastable, several_editors
+from sphere_theory.study import collapse_forecast as forecast
+from sphere_theory.study import early_warning as warning
+from sphere_theory.study.choices import courses, several_editors
+from sphere_theory.study.collapses import approaches, collapses
+from sphere_theory.study.predictors import PREDICTORS
+from sphere_theory.study.questions import capacity, prediction
+from sphere_theory.study.rank_correlation import correlations
 
 show("streams")
 
@@ -60,7 +63,7 @@ show("correlation")
 # %%
 for host, points in chosen(courses):
     found = correlations(points, samples=SAMPLES)
-    asked = found[(found["phase"] == "before collapse") & (found["kind"] == "given edits")]
+    asked = found[(found["phase"] == "before_collapse") & (found["kind"] == "given_edits")]
     asked = asked[asked["metric"] != "generalisation"]
     print(
         f"\n{host}, {asked['runs'].max()} runs" if len(asked) else f"\n{host}: too few runs before collapse"
@@ -79,12 +82,12 @@ show("warning")
 
 # %%
 for host, points in chosen(several_editors):
-    rows = warning.approaches(points)
+    rows = approaches(points)
     found = warning.verdicts(rows, warning.alarms(rows, by="base"), samples=SAMPLES)
     own = found[found["signal"] == "energy_level"].iloc[0]
     rivals = found[~found["signal"].isin(["energy_level", "energy_step"])]
-    better = rivals[rivals["beyond_low"] > 0]["signal"].map(warning.SIGNALS)
-    worse = rivals[rivals["beyond_high"] < 0]["signal"].map(warning.SIGNALS)
+    better = rivals[rivals["beyond_low"] > 0]["signal"].map(prediction.LABELS)
+    worse = rivals[rivals["beyond_high"] < 0]["signal"].map(prediction.LABELS)
     print(f"\n{host}, {own['runs']} runs: area of |ΔHE| {spread(own, 'area')}")
     print(f"    better than it, interval and all: {', '.join(better) or 'no rival'}")
     print(f"    worse than it, interval and all: {', '.join(worse) or 'no rival'}")
@@ -99,17 +102,17 @@ for host, points in chosen(several_editors):
 show("forecast")
 
 # %%
-for host, points in chosen(forecastable):
+for host, points in chosen(capacity.forecastable):
     runs = forecast.usable(forecast.openings(points))
     print(f"\n{host}, {len(runs)} runs")
-    for fold, words in forecast.FOLDS.items():
+    for fold, words in capacity.LEFT_OUT.items():
         scored = forecast.scores(forecast.out_of_sample(runs, by=fold), samples=SAMPLES).set_index("model")
-        own = scored.loc["|ΔHE|"]
-        for rival in ("count only", "norm only"):
-            ratio = own[[f"against {rival} {part}" for part in ("factor", "low", "high")]]
+        own = scored.loc["energy"]
+        for rival in ("count", "norm"):
+            ratio = own[[f"against_{rival}_{part}" for part in ("factor", "low", "high")]]
             ratio.index = ["factor", "low", "high"]
             verdict = "closer" if ratio["high"] < 1 else "further off" if ratio["low"] > 1 else "undecided"
-            print(f"    {words}, |ΔHE| over {rival}: {spread(ratio, 'factor')}, {verdict}")
+            print(f"    {words}, |ΔHE| over {capacity.LABELS[rival]}: {spread(ratio, 'factor')}, {verdict}")
 
 # %% [markdown]
 # **What it shows.** Where the interval of |ΔHE| lies beyond that of its rivals, the energy knows something

@@ -22,10 +22,9 @@
 # %%
 from notebook_store import SAMPLES, chosen, show, spread
 
-from sphere_theory.analysis.ablation import settings_reached
-from sphere_theory.analysis.front import front_gaps, front_shares
-from sphere_theory.analysis.runs import PROJECTED
-from sphere_theory.analysis.selection import fronts, grids_of
+from sphere_theory.study.pareto_front import front_gaps, front_shares, settings_reached
+from sphere_theory.study.questions.sensitivity import fronts, grids_of
+from sphere_theory.study.run_table import PROJECTED
 
 show("ablation")
 
@@ -35,7 +34,9 @@ show("ablation")
 # %%
 for host, points in chosen(grids_of):
     reached = settings_reached(points)
-    for base, own in reached[reached["kind"] == PROJECTED].groupby("base", sort=False):
+    for base, own in reached[(reached["operator"] == PROJECTED) & (reached["variant"] == "")].groupby(
+        "base", sort=False
+    ):
         print(f"\n{base} + SPHERE on {host}")
         print(f"    {len(own)} pairs, {own['edits'].max():,} edits, {own['seeds'].min()} seeds")
         for metric in ("efficacy", "generalisation", "specificity"):
@@ -60,7 +61,7 @@ show("front")
 # %%
 for host, points in chosen(fronts):
     shares = front_shares(front_gaps(points), samples=SAMPLES)
-    shares["kind"] = [f"{PROJECTED}, {kind}" if "=" in kind else kind for kind in shares["kind"]]
+    shares["kind"] = shares["operator"] + shares["variant"].map(lambda words: f", {words}" if words else "")
     print(f"\n{host}")
     columns = ["base", "kind", "settings", "beyond", "undecided", "dominated", "off the curve", "furthest"]
     print(shares[columns].to_string(index=False, float_format="{:.3f}".format, na_rep="–"))

@@ -21,9 +21,9 @@
 # %%
 from notebook_store import chosen, count_signs, show, spread, store
 
-from sphere_theory.analysis.gains import gains
-from sphere_theory.analysis.review import projection_costs, timings
-from sphere_theory.analysis.selection import paired
+from sphere_theory.study.choices import paired
+from sphere_theory.study.questions.projection_cost import projection_costs, timings
+from sphere_theory.study.questions.protection import gains
 
 show("gains")
 

@@ -24,9 +24,14 @@
 from IPython.display import display
 from notebook_store import SAMPLES, chosen, show, spread
 
-from sphere_theory.analysis.selection import audited, step_sizes
-from sphere_theory.analysis.smallness import CRITERIA, ends_by_setting, ends_of_smallness, step_exponents
-from sphere_theory.study.answers import ends_in_words
+from sphere_theory.study.questions.small_perturbation import ends_in_words, step_sizes
+from sphere_theory.study.questions.theorem import audited
+from sphere_theory.study.small_perturbation_ends import (
+    CRITERIA,
+    ends_by_setting,
+    ends_of_smallness,
+    step_exponents,
+)
 
 show("stress")
 

@@ -22,11 +22,11 @@
 # %%
 from notebook_store import count_signs, experiment, show, spread
 
-from sphere_theory.analysis import interventions, upkeep
-from sphere_theory.analysis.effects import COMPANIONS, associations, differences
-from sphere_theory.analysis.runs import METRICS
+from sphere_theory.experiments import energy_stabilization, interventions
+from sphere_theory.hosts.base import METRICS
+from sphere_theory.study.effects import COVARIATES, associations, differences
 
-show("dose", "contrasts")
+show("dose-response", "contrasts")
 
 # %% [markdown]
 # In numbers: a metric under the first change less under the second. Were HE the cause, "HE lowered − signs"
@@ -47,7 +47,7 @@ if len(changed):
 # the outputs?
 
 # %%
-show("companions")
+show("covariates")
 
 # %%
 if len(changed):
@@ -58,7 +58,7 @@ if len(changed):
         print(f"{metric}: strongest Spearman's ρ" if len(own) else f"{metric} never changed")
         for _, case in own.groupby(["host", "editor"], sort=False):
             row = case.loc[case["mean"].abs().idxmax()]
-            name = COMPANIONS[row["companion"]]
+            name = COVARIATES[row["covariate"]]
             print(f"    {row['host']}, {row['editor']}: {name}, {spread(row, 'mean', form='+.2f')}")
 
 # %% [markdown]
@@ -67,13 +67,13 @@ if len(changed):
 # largest singular values.
 
 # %%
-show("upkeep", "upkeep-contrasts")
+show("energy-stabilization", "energy-stabilization-contrasts")
 
 # %%
-kept = experiment("upkeep")
+kept = experiment("energy-stabilization")
 if len(kept):
     last = kept[kept["edits"] == kept["planned"]]
-    found = differences(last, upkeep.CONTRASTS, ["planned"])
+    found = differences(last, energy_stabilization.CONTRASTS, ["planned"])
     for (first, second), own in found.groupby(["first", "second"], sort=False):
         print(f"{first} − {second}: {count_signs(own)}")
 

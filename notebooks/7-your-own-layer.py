@@ -68,20 +68,19 @@ print(after)
 import tempfile
 from pathlib import Path
 
-from sphere_theory.streams.job import HostChoice, make_editor, make_host
-from sphere_theory.streams.measures import Measures
-from sphere_theory.streams.runner import run_stream
-from sphere_theory.streams.store import RunStore
-
-host = HostChoice(MODEL, tensor=TENSOR, source="clustered", edits=500, device=DEVICE)
+host = st.CheckpointLayer(MODEL, TENSOR, source="clustered")
+wanted = st.StreamSpec(500, device=DEVICE)
+editor = st.MemitSequential(ridge=150.0)
 metrics = ["efficacy", "generalisation", "specificity"]
 columns = ["edits", *metrics, "energy_uniform", "edit_norm", "total_unconditional"]
 streams = {}
-with tempfile.TemporaryDirectory() as folder, RunStore(Path(folder)) as runs:
-    for name, sphere in {"without SPHERE": None, "with SPHERE": (0.5, 0.8)}.items():
-        memory, stream = make_host(host, Path(folder), lambda what: None)
-        editor = make_editor("memit-seq", model=MODEL, settings={"ridge": 150.0}, sphere=sphere)
-        streams[name] = run_stream(memory, editor, stream, Measures(every=1), runs).frame()[columns]
+with tempfile.TemporaryDirectory() as folder, st.RunStore(Path(folder)) as runs:
+    for name, chosen in {
+        "without SPHERE": editor,
+        "with SPHERE": st.Sphere(editor, eta=0.5, alpha=0.8),
+    }.items():
+        memory, stream = host.make(wanted, Path(folder))
+        streams[name] = st.run_stream(memory, chosen, stream, st.Measures(every=1), runs).frame()[columns]
 
 for name, course in streams.items():
     print(name)

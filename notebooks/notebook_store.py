@@ -13,19 +13,18 @@ import pandas as pd
 from IPython.display import Image, display
 from PIL import Image as PILImage
 
-from sphere_theory.analysis import resampling
-from sphere_theory.analysis.runs import gather
 from sphere_theory.errors import InputError
-from sphere_theory.figures import from_store
-from sphere_theory.figures.style import theme
+from sphere_theory.plotting import theme
 from sphere_theory.streams.store import RunStore
+from sphere_theory.study import drawing, statistics
+from sphere_theory.study.run_table import experiment_rows, load_points
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # Set where the notebooks are only tried: fewer resamples for each interval.
 QUICK = "SPHERE_THEORY_QUICK" in os.environ
-SAMPLES = from_store.QUICK_SAMPLES if QUICK else resampling.SAMPLES
+SAMPLES = drawing.QUICK_SAMPLES if QUICK else statistics.SAMPLES
 
 # Legible where a page shows it, small enough to be committed: figures have few colours.
 DPI, COLOURS = 90, 256
@@ -42,14 +41,13 @@ def store() -> RunStore:
 
 def show(*names: str) -> None:
     """Draw figures of these names, one a host; of one that the store cannot draw, say what it would need."""
-    known = {**from_store.FIGURES, **from_store.EXPERIMENTS}
     with store() as found, theme():
         for name in names:
-            drawings = list(from_store.drawings(found, [name], quick=QUICK))
-            for drawing in drawings:
-                picture(drawing.figure, f"{name} {drawing.host}".strip())
-            if not drawings:
-                print(f"Not drawn: {name}. This store lacks {known[name].needs}.")
+            drawn = list(drawing.drawings(found, [name], quick=QUICK))
+            for one in drawn:
+                picture(one.figure, f"{name} {one.host}".strip())
+            if not drawn:
+                print(f"Not drawn: {name}. This store lacks {drawing.figures()[name].needs}.")
 
 
 def picture(figure: Figure, alt: str) -> None:
@@ -65,11 +63,11 @@ def picture(figure: Figure, alt: str) -> None:
 def points() -> pd.DataFrame:
     """All measure points of all runs of the store."""
     with store() as found:
-        return gather(found)
+        return load_points(found)
 
 
 def chosen(choose: Callable[[pd.DataFrame, str], pd.DataFrame]) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Each host, and what a function of `sphere_theory.analysis.selection` takes of its runs."""
+    """Each host, and what a choice of the study takes of its runs."""
     found = [(host, choose(points(), host)) for host in points()["host"].unique()]
     found = [(host, own) for host, own in found if len(own)]
     if not found:
@@ -80,7 +78,7 @@ def chosen(choose: Callable[[pd.DataFrame, str], pd.DataFrame]) -> Iterator[tupl
 def experiment(name: str) -> pd.DataFrame:
     """All rows of a kind of experiment; none, said in words, where the store has none."""
     with store() as found:
-        frame = from_store.experiment_frame(found, name)
+        frame = experiment_rows(found, name)
     if not len(frame):
         print(f"This store has no experiment {name}.")
     return frame

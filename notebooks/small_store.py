@@ -11,30 +11,29 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from sphere_theory.analysis.experiment import Experiment
-from sphere_theory.analysis.interventions import Intervention
-from sphere_theory.analysis.probed import SYNTHETIC, Probe
-from sphere_theory.analysis.upkeep import Upkeep
 from sphere_theory.cluster import connected
 from sphere_theory.editing.alphaedit import AlphaEdit
-from sphere_theory.editing.problem import Editor
+from sphere_theory.editing.editor import Editor
 from sphere_theory.editing.sphere import Sphere
-from sphere_theory.streams.grid import Task
-from sphere_theory.streams.job import HostChoice
+from sphere_theory.experiments.base import Experiment
+from sphere_theory.experiments.edited import EditingExperiment
+from sphere_theory.experiments.probe import SYNTHETIC, Probe
+from sphere_theory.hosts.synthetic import SyntheticLayer
+from sphere_theory.streams.specs import Task
 from sphere_theory.streams.store import RunStore
-from sphere_theory.study import Plan, Result, Stage, plan, run_study
+from sphere_theory.study import Plan, Stage, StudyResult, plan, run_study
 
 # AlphaEdit's null space is that of eigenvalues of C0 below it; there are none below the usual 0.02 here.
 THRESHOLD = 1.0
 
-LAYER = HostChoice("synthetic", shape=(64, 256), source="gaussian")
+LAYER = SyntheticLayer((64, 256))
 EDITS = 1000
 
 
 def small(task: Task) -> Task:
     """The same editor on the small layer."""
-    edits = min(EDITS, task.host.edits)
-    return replace(task, host=replace(LAYER, edits=edits, seed=task.host.seed), editor=fitting(task.editor))
+    stream = replace(task.stream, edits=min(EDITS, task.stream.edits), order="random")
+    return replace(task, host=LAYER, stream=stream, editor=fitting(task.editor))
 
 
 def fitting(editor: Editor) -> Editor:
@@ -48,7 +47,7 @@ def shown(experiment: Experiment) -> bool:
     """Whether a notebook shows it, and it needs no real layer."""
     if isinstance(experiment, Probe):
         return experiment.layer == SYNTHETIC
-    return isinstance(experiment, Intervention | Upkeep) and experiment.model == "synthetic"
+    return isinstance(experiment, EditingExperiment) and experiment.host.title is None
 
 
 def main(path: Path) -> None:
@@ -63,7 +62,7 @@ def main(path: Path) -> None:
     print(f"{len(results)} runs and experiments in {path}")
 
 
-def tell(result: Result) -> None:
+def tell(result: StudyResult) -> None:
     """Failures, as they come."""
     if result.error:
         print(f"failed: {result.what}: {result.error}", file=sys.stderr)

@@ -10,11 +10,11 @@ edit; P = I − αUUᵀ SPHERE's operator on its right.
 1.0
 """
 
-from sphere_theory.analysis.probe import probe_bound
 from sphere_theory.bound import BoundAudit, BoundCheck, audit_bound
 from sphere_theory.constants import bound_constant
 from sphere_theory.editing.alphaedit import AlphaEdit
 from sphere_theory.editing.control import Control
+from sphere_theory.editing.editor import Editor
 from sphere_theory.editing.emmet import Emmet
 from sphere_theory.editing.encore import Encore
 from sphere_theory.editing.evoedit import EvoEdit
@@ -23,7 +23,7 @@ from sphere_theory.editing.memit import Memit
 from sphere_theory.editing.memit_sequential import MemitSequential
 from sphere_theory.editing.mose import Mose, MoseRight
 from sphere_theory.editing.nas import Nas
-from sphere_theory.editing.problem import EditBatch, Editor, LayerMemory, Step
+from sphere_theory.editing.problem import EditBatch, LayerMemory, Step
 from sphere_theory.editing.prune import Prune
 from sphere_theory.editing.rect import Rect
 from sphere_theory.editing.revive import Revive
@@ -31,21 +31,23 @@ from sphere_theory.editing.rlsedit import RlsEdit
 from sphere_theory.editing.rome import Rome
 from sphere_theory.editing.sphere import Sphere
 from sphere_theory.enclosure import Interval, enclose_change, largest_change
-from sphere_theory.energy import (
-    Estimate,
-    energy,
-    energy_estimate,
-    energy_gradient,
-    simplex_energy,
-    uniform_energy,
-)
+from sphere_theory.energy import energy, energy_gradient, simplex_energy, uniform_energy
+from sphere_theory.energy_estimate import Estimate, energy_estimate
 from sphere_theory.errors import InputError, SphereTheoryError
+from sphere_theory.experiments.layers import LayerRow, describe_layers
+from sphere_theory.experiments.probe import probe_bound
 from sphere_theory.gram import GramTracker
-from sphere_theory.models.activations import second_moment
-from sphere_theory.models.weights import load_layer
+from sphere_theory.hosts.base import Edits, Host, StreamSpec
+from sphere_theory.hosts.checkpoint import CheckpointLayer
+from sphere_theory.hosts.edits import EditStream, make_stream
+from sphere_theory.hosts.minilm import MiniLM
+from sphere_theory.hosts.registry import make_host
+from sphere_theory.hosts.synthetic import SyntheticLayer
+from sphere_theory.models.moments import second_moment
+from sphere_theory.models.weights import Checkpoint, load_layer, open_checkpoint
 from sphere_theory.motion import EnergyChange, energy_change
-from sphere_theory.neurons import Separation, min_separation
 from sphere_theory.projection import NormMatchedShrinkage, SparseProjector
+from sphere_theory.separation import Separation, min_separation
 from sphere_theory.spectrum import (
     PrincipalSpace,
     Subspace,
@@ -55,7 +57,6 @@ from sphere_theory.spectrum import (
 )
 from sphere_theory.streams.measures import Measures
 from sphere_theory.streams.runner import run_stream
-from sphere_theory.streams.sources import EditStream
 from sphere_theory.streams.store import RunStore
 from sphere_theory.updates import LowRankUpdate
 
@@ -65,10 +66,13 @@ __all__ = [
     "AlphaEdit",
     "BoundAudit",
     "BoundCheck",
+    "Checkpoint",
+    "CheckpointLayer",
     "Control",
     "EditBatch",
     "EditStream",
     "Editor",
+    "Edits",
     "Emmet",
     "Encore",
     "EnergyChange",
@@ -76,13 +80,16 @@ __all__ = [
     "EvoEdit",
     "FineTune",
     "GramTracker",
+    "Host",
     "InputError",
     "Interval",
     "LayerMemory",
+    "LayerRow",
     "LowRankUpdate",
     "Measures",
     "Memit",
     "MemitSequential",
+    "MiniLM",
     "Mose",
     "MoseRight",
     "Nas",
@@ -99,11 +106,14 @@ __all__ = [
     "Sphere",
     "SphereTheoryError",
     "Step",
+    "StreamSpec",
     "Subspace",
+    "SyntheticLayer",
     "__version__",
     "audit_bound",
     "bottom_space",
     "bound_constant",
+    "describe_layers",
     "enclose_change",
     "energy",
     "energy_change",
@@ -111,7 +121,10 @@ __all__ = [
     "energy_gradient",
     "largest_change",
     "load_layer",
+    "make_host",
+    "make_stream",
     "min_separation",
+    "open_checkpoint",
     "principal_space",
     "probe_bound",
     "random_space",

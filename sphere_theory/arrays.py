@@ -23,7 +23,7 @@ Array: TypeAlias = np.ndarray | Tensor
 A = TypeVar("A", np.ndarray, Tensor)
 
 # Storage formats too coarse to compute in: widened to float32, which holds them exactly.
-NARROW = (torch.float16, torch.bfloat16)
+_NARROW = (torch.float16, torch.bfloat16)
 WIDE = (torch.float32, torch.float64)
 
 
@@ -117,7 +117,7 @@ def as_real_tensor(value: object, argument: str) -> Tensor:
             raise DTypeError(argument, "a dense tensor", f"layout {tensor.layout}")
     else:
         raise DTypeError(argument, wanted, f"{type(value).__module__}.{type(value).__qualname__}")
-    if tensor.dtype in NARROW:
+    if tensor.dtype in _NARROW:
         return tensor.float()
     if tensor.dtype not in WIDE:
         raise DTypeError(argument, wanted, f"a tensor of dtype {tensor.dtype}")

@@ -18,10 +18,10 @@ import torch
 
 from sphere_theory.arrays import as_count, as_real, full_precision
 from sphere_theory.energy import total_energy
-from sphere_theory.errors import ClusterError
-from sphere_theory.models.hub import first_line
+from sphere_theory.errors import ClusterError, first_line
 from sphere_theory.models.weights import open_checkpoint
-from sphere_theory.neurons import RUN, as_neurons
+from sphere_theory.neurons import as_neurons
+from sphere_theory.tiles import RUN
 
 if TYPE_CHECKING:
     from distributed import Client, LocalCluster

@@ -21,8 +21,9 @@ from sphere_theory.arrays import Array, as_choice, as_matrix, as_real, frobenius
 from sphere_theory.energy import energy_gradient, gradient_factor, off_diagonal, potential
 from sphere_theory.errors import CertificateError, InputError
 from sphere_theory.motion import EPS, RESOLVED, Motion, as_motion, change_along
-from sphere_theory.neurons import Tile, as_neurons, opposite_squares, require_distinct, tiles
+from sphere_theory.neurons import as_neurons
 from sphere_theory.pulls import add_to_rows, pulls, pulls_at_ends
+from sphere_theory.tiles import Tile, opposite_squares, require_distinct, tiles
 
 KINDS = ("unconditional", "gradient", "triangle", "certified")
 

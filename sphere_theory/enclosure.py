@@ -34,8 +34,9 @@ from sphere_theory.motion import (
     move_rounding,
     moved,
 )
-from sphere_theory.neurons import Neurons, Tile, as_neurons, opposite_squares, require_distinct, tiles
+from sphere_theory.neurons import Neurons, as_neurons
 from sphere_theory.pulls import Pulls, add_to_rows, pulls, pulls_at_ends
+from sphere_theory.tiles import Tile, opposite_squares, require_distinct, tiles
 
 # Two halves have half the remainder of their piece; where they keep this share, rounding is what is left.
 _STALLED = 0.95

@@ -1,4 +1,4 @@
-"""Hyperspherical energy HE_s, its gradient, its estimate, and its references.
+"""Hyperspherical energy HE_s, its gradient and its references.
 
 HE_s(W) = Σ_{i≠j} D_ij^(−s) for s > 0 and Σ_{i≠j} log(1/D_ij) for s = 0, over ordered pairs of
 neurons, D_ij = ‖û_i − û_j‖. The HE of the SPHERE paper (arXiv 2510.01172, §3) is s = 1.
@@ -7,35 +7,16 @@ neurons, D_ij = ‖û_i − û_j‖. The HE of the SPHERE paper (arXiv 2510.0117
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sphere_theory.arrays import (
-    A,
-    Array,
-    as_choice,
-    as_count,
-    as_real,
-    full_precision,
-    like,
-)
+from sphere_theory.arrays import A, as_choice, as_count, as_real, full_precision, like
 from sphere_theory.errors import RangeError
-from sphere_theory.neurons import (
-    CHUNK,
-    GramBlock,
-    Neurons,
-    Progress,
-    Tile,
-    as_neurons,
-    pair_squares,
-    pair_tangents,
-    require_distinct,
-    silent,
-    tiles,
-)
+from sphere_theory.neurons import CHUNK, Neurons, Progress, as_neurons, runs_between, silent
+from sphere_theory.pairs import pair_tangents
+from sphere_theory.tiles import GramBlock, Tile, require_distinct, tiles
 
 
 def potential(squared: Tensor, s: float) -> Tensor:
@@ -197,7 +178,7 @@ def energy_gradient(W: A, *, s: float = 1.0) -> A:
     """Gradient of HE_s with respect to the weights.
 
     ∂HE_s/∂w_i = (2s/‖w_i‖) Σ_{j≠i} (û_j − c_ij û_i) D_ij^(−s−2), with factor 2 instead of 2s for
-    s = 0. Row i is orthogonal to w_i. Proof: `python -m proofs E2`.
+    s = 0. Row i is orthogonal to w_i. Proof: `python -m sphere_theory.proofs E2`.
 
     Parameters
     ----------
@@ -256,7 +237,8 @@ def _add_near(pull: Float[Tensor, "n d"], neurons: Neurons, tile: Tile, s: float
 
 def _tangent(pull: Tensor, weight: Tensor, neurons: Neurons, s: float) -> Float[Tensor, "n d"]:
     scale = gradient_factor(s) / neurons.norms
-    for block in _runs(neurons):
+    n, d = neurons.rows.shape
+    for block in runs_between(0, n, max(1, CHUNK // d)):
         units = neurons.directions(block)
         tangent = pull[block].double() - weight[block, None] * units
         # What rounding left along û_i is no part of the gradient.
@@ -266,76 +248,12 @@ def _tangent(pull: Tensor, weight: Tensor, neurons: Neurons, s: float) -> Float[
     return pull
 
 
-def _runs(neurons: Neurons) -> list[slice]:
-    n, d = neurons.rows.shape
-    step = max(1, CHUNK // d)
-    return [slice(start, min(start + step, n)) for start in range(0, n, step)]
-
-
-class Estimate(NamedTuple):
-    """A sampled energy.
-
-    Attributes
-    ----------
-    value
-        Unbiased estimate of HE_s.
-    stderr
-        Its standard error, from the sample variance.
-    low, high
-        value ∓ 1.96 stderr: a 95% interval where the central limit theorem applies. It does not
-        where near-coincident pairs carry the energy and the sample missed them.
-    """
-
-    value: float
-    stderr: float
-    low: float
-    high: float
-
-
-@full_precision()
-def energy_estimate(W: Array, *, s: float = 1.0, samples: int, seed: int) -> Estimate:
-    """Estimate HE_s(W) from a uniform sample of pairs, drawn with replacement.
-
-    Parameters
-    ----------
-    W
-        Weight matrix, (n, d), n ≥ 2, one neuron per row.
-    s
-        Exponent, s ≥ 0.
-    samples
-        Number of pairs, at least 2.
-    seed
-        Seed of the draw; the same pairs on every device.
-
-    Returns
-    -------
-    Estimate
-        Value, standard error and interval, in the unit of `energy(W, s=s)`.
-
-    Raises
-    ------
-    ShapeError, DTypeError, NonFiniteError, ZeroRowError, RangeError
-        As for `energy`; also when `samples` < 2 or `seed` is not a non-negative integer.
-    """
-    s = as_real(s, "s", low=0)
-    samples = as_count(samples, "samples", low=2)
-    generator = torch.Generator().manual_seed(as_count(seed, "seed", low=0, high=2**63 - 1))
-    neurons = as_neurons(W, at_least=2)
-    n = neurons.count
-    i = torch.randint(n, (samples,), generator=generator)
-    j = (i + torch.randint(1, n, (samples,), generator=generator)) % n
-    pairs = torch.stack([i, j], dim=1).to(neurons.rows.device)
-    values = potential(pair_squares(neurons, pairs), s) * (n * (n - 1))
-    value = float(values.mean())
-    stderr = float(values.std()) / math.sqrt(samples)
-    return Estimate(value, stderr, value - 1.96 * stderr, value + 1.96 * stderr)
-
-
 def uniform_energy(n: int, d: int, *, s: float = 1.0) -> float:
     """Expected HE_s of n independent directions, uniform on the sphere of dimension d − 1.
 
     n(n−1)·2^(d−2−s) Γ(d/2) Γ((d−1−s)/2) / (√π Γ(d−1−s/2)) for 0 < s < d − 1; for s = 0
-    n(n−1)·(½ψ(d−1) − ½ψ((d−1)/2) − log 2), minus the derivative in s. Proof: `python -m proofs E5`.
+    n(n−1)·(½ψ(d−1) − ½ψ((d−1)/2) − log 2), minus the derivative in s. Proof:
+    `python -m sphere_theory.proofs E5`.
 
     Parameters
     ----------
@@ -380,7 +298,7 @@ def simplex_energy(n: int, *, s: float = 1.0) -> float:
     """Smallest HE_s that n neurons can have: that of a regular simplex.
 
     n(n−1)·(2n/(n−1))^(−s/2); for s = 0 −½ n(n−1) log(2n/(n−1)). A lower bound for every n and d, reached
-    only by a regular simplex, so only if n ≤ d + 1. Proof: `python -m proofs E4`.
+    only by a regular simplex, so only if n ≤ d + 1. Proof: `python -m sphere_theory.proofs E4`.
 
     Parameters
     ----------

@@ -88,3 +88,20 @@ class SingularError(InputError):
 
 class ClusterError(InputError):
     """Workers that cannot be reached, or cannot do what is asked of them."""
+
+
+def first_line(error: BaseException) -> str:
+    """Return an error's class and the first line of its text, which may run to a page.
+
+    Parameters
+    ----------
+    error
+        Any error.
+
+    Returns
+    -------
+    str
+        One line.
+    """
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

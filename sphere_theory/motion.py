@@ -16,22 +16,16 @@ from torch import Tensor
 
 from sphere_theory.arrays import Array, as_matrix, as_real, full_precision
 from sphere_theory.energy import off_diagonal, potential
-from sphere_theory.neurons import (
-    CHUNK,
-    Neurons,
-    Tile,
-    as_neurons,
-    opposite_pairs,
-    pair_tangents,
-    tiles,
-)
+from sphere_theory.neurons import CHUNK, Neurons, as_neurons
+from sphere_theory.pairs import pair_tangents
+from sphere_theory.tiles import Tile, opposite_pairs, tiles
 from sphere_theory.updates import as_edit
 
 # Pairs of one edit whose squared distance moves by less than this share: there the change is
 # computed from the edit; beyond it the difference of the two potentials loses nothing.
 _SMALL_MOVE = 0.5
 
-# Twice the unit roundoff of float64; and the squared distances, D² or 4 − D², below which `neurons`
+# Twice the unit roundoff of float64; and the squared distances, D² or 4 − D², below which `tiles`
 # recomputes a pair to full relative precision.
 EPS = torch.finfo(torch.float64).eps
 RESOLVED = 1e-4
@@ -229,7 +223,7 @@ def change_along(motion: Motion, s: float) -> EnergyChange:
         Before, after, change, its rounding.
     """
     start = end = change = rounding = size = 0.0
-    for old, new in both_ends(motion, s):
+    for old, new in _both_ends(motion, s):
         turned = cosines_along(motion, old, motion.moves, second_order=True)
         first, last = (off_diagonal(potential(tile.squared, s), tile) for tile in (old, new))
         gain = off_diagonal(_gain(old.squared, turned * -2, first, last, s), old)
@@ -242,7 +236,7 @@ def change_along(motion: Motion, s: float) -> EnergyChange:
     return EnergyChange(start, end, change, rounding + 64 * EPS * size)
 
 
-def both_ends(motion: Motion, s: float = 1.0) -> Iterator[tuple[Tile, Tile]]:
+def _both_ends(motion: Motion, s: float = 1.0) -> Iterator[tuple[Tile, Tile]]:
     """The same tiles of the neurons before and after.
 
     Parameters

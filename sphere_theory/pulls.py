@@ -10,7 +10,8 @@ from torch import Tensor
 
 from sphere_theory.energy import gradient_factor, off_diagonal, potential
 from sphere_theory.motion import EPS, RESOLVED, Motion, distance_rounding
-from sphere_theory.neurons import Neurons, Tile, opposite_squares, require_distinct, tiles
+from sphere_theory.neurons import Neurons
+from sphere_theory.tiles import Tile, opposite_squares, require_distinct, tiles
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +91,7 @@ def pulls(
     for tile in tiles(neurons, s=s, exact=True):
         require_distinct(tile, argument)
         opposite = opposite_squares(neurons, tile)
-        force = off_diagonal(potential_slope(tile.squared, opposite, s), tile)
+        force = off_diagonal(_potential_slope(tile.squared, opposite, s), tile)
         add_to_rows(sums, force, tile)
         relative = distance_rounding(tile, eps, summed=summed)
         off_diagonal(relative, tile)
@@ -102,7 +103,7 @@ def _least(opposite: Tensor, tile: Tile) -> Tensor:
     return opposite.masked_fill(~tile.squared.isfinite(), torch.inf).min()
 
 
-def potential_slope(squared: Tensor, opposite: Tensor, s: float) -> Tensor:
+def _potential_slope(squared: Tensor, opposite: Tensor, s: float) -> Tensor:
     """h = D^(−s−1) √(1 − D²/4), from D² and 4 − D².
 
     Parameters

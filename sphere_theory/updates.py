@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from sphere_theory.arrays import as_matrix, like
@@ -127,6 +128,27 @@ def transposed(update: LowRankUpdate | Tensor) -> LowRankUpdate | Tensor:
         Of the kind of ΔW.
     """
     return LowRankUpdate(update.right, update.left) if isinstance(update, LowRankUpdate) else update.T
+
+
+def add_update(W: Float[Tensor, "n d"], update: LowRankUpdate | Tensor) -> Float[Tensor, "n d"]:
+    """W + ΔW in the dtype of W, by the one product that replays of a run repeat to the bit.
+
+    Parameters
+    ----------
+    W
+        Weights, (n, d).
+    update
+        ΔW.
+
+    Returns
+    -------
+    Tensor
+        A new (n, d) tensor; not checked for infinities.
+    """
+    if isinstance(update, LowRankUpdate):
+        left, right = update.factors()
+        return torch.addmm(W, left.to(W), right.to(W).T)
+    return W + update.to(W)
 
 
 def same_device(tensor: Tensor, model: Tensor) -> Tensor:

@@ -17,25 +17,25 @@ from typing import TYPE_CHECKING
 
 import torch
 
-import proofs
 import sphere_theory
-from sphere_theory.claims import Claim, Context, Evidence, Outcome, run_evidence
+from sphere_theory.claims import Claim, Context, Evidence, Outcome, figures, run_evidence
 from sphere_theory.claims.helper import KINDS, Helper, Task
-from sphere_theory.figures import bounds, style
-from sphere_theory.figures.enclosure import enclosures
+from sphere_theory.files import replacing
+from sphere_theory.plotting import save, theme
 from sphere_theory.records import Record, RecordStore, source_hash
+from sphere_theory.study.questions.theorem import violations
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # Name of the figure: claims and key whose records it draws, and what draws them.
-FIGURES: dict[str, tuple[tuple[str, ...], str, Callable[[bounds.Records], Figure]]] = {
-    "energy-by-layer": (("E5",), "rows", bounds.energy_by_layer),
-    "enclosure": (("B7",), "audits", enclosures),
-    "tightness": (("B7",), "audits", bounds.tightness_by_size),
-    "regimes": (("B6",), "cells", bounds.regimes),
-    "violations": (("B5",), "probe", bounds.violations),
-    "counterexamples": (("B1", "B2", "B3", "E7", "O6", "M3"), "counterexamples", bounds.counterexamples),
+FIGURES: dict[str, tuple[tuple[str, ...], str, Callable[[figures.Records], Figure]]] = {
+    "energy-by-layer": (("E5",), "rows", figures.energy_by_layer),
+    "enclosure": (("B7",), "audits", figures.enclosures),
+    "tightness": (("B7",), "audits", figures.tightness_by_size),
+    "regimes": (("B6",), "cells", figures.regimes),
+    "violations": (("B5",), "probe", violations),
+    "counterexamples": (("B1", "B2", "B3", "E7", "O6", "M3"), "counterexamples", figures.counterexamples),
 }
 
 
@@ -71,11 +71,10 @@ _OTHER_SOURCES = ("*.v", "estimates.json")
 
 def _source() -> str:
     """A short hash of everything that is run or quoted."""
-    digest = hashlib.sha256(source_hash(sphere_theory, proofs).encode())
-    for package in (sphere_theory, proofs):
-        folder = Path(str(package.__file__)).parent
-        for path in sorted(path for pattern in _OTHER_SOURCES for path in folder.rglob(pattern)):
-            digest.update(path.relative_to(folder.parent).as_posix().encode() + path.read_bytes())
+    digest = hashlib.sha256(source_hash(sphere_theory).encode())
+    folder = Path(str(sphere_theory.__file__)).parent
+    for path in sorted(path for pattern in _OTHER_SOURCES for path in folder.rglob(pattern)):
+        digest.update(path.relative_to(folder.parent).as_posix().encode() + path.read_bytes())
     return digest.hexdigest()[:16]
 
 
@@ -255,11 +254,9 @@ def write_report(found: Record, folder: Path) -> Path:
     """
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / "verify.json"
-    written = target.with_suffix(".json.new")
-    written.write_text(
-        json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"
-    )
-    written.replace(target)
+    text = json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    with replacing(target) as partial:
+        partial.write_text(text, encoding="utf-8")
     _partial(folder).unlink(missing_ok=True)
     return target
 
@@ -305,10 +302,10 @@ def draw_figures(found: Record, folder: Path) -> list[Path]:
     """
     provenance = {key: str(found[key]) for key in ("package", "source", "torch", "seed", "quick")}
     written = []
-    with style.theme():
+    with theme():
         for name, (claims, key, draw) in FIGURES.items():
             if records := _records(found, claims, key):
-                written += style.save(draw(records), folder / name, provenance)
+                written += save(draw(records), folder / name, provenance)
     return written
 
 

@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from workers import Workers
 
 # Before anything imports the package. int for float is fine: that is what the annotation means (PEP 484).
-jaxtyping.install_import_hook(
-    "sphere_theory", "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
-)
+# Not the proofs: sympy's matrices and numbers are of many types that act alike.
+PACKAGE = Path(__file__).parents[1] / "sphere_theory"
+CHECKED = [f"{PACKAGE.name}.{path.stem}" for path in sorted(PACKAGE.iterdir()) if path.stem != "proofs"]
+jaxtyping.install_import_hook(CHECKED, "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")
 
 settings.register_profile("ci", derandomize=True, deadline=None, database=None, max_examples=25)
 settings.register_profile("deep", deadline=None, database=None, max_examples=2500)

@@ -19,7 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from sphere_theory import SphereTheoryError
-from sphere_theory.models.embedded import MINILM_PACKAGE
+from sphere_theory.models.minilm import MINILM_PACKAGE
 
 MP = mpmath.MPContext()  # a context of its own: nobody else's precision changes
 MP.dps = 50

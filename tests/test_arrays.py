@@ -22,7 +22,8 @@ from sphere_theory.arrays import (
     full_precision,
     like,
 )
-from sphere_theory.neurons import as_neurons, pair_squares
+from sphere_theory.neurons import as_neurons
+from sphere_theory.pairs import pair_squares
 
 W = naive.structured("gaussian", 0, 4, 3)
 

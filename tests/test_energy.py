@@ -14,14 +14,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sphere_theory import (
-    energy,
-    energy_change,
-    energy_estimate,
-    energy_gradient,
-    simplex_energy,
-    uniform_energy,
-)
+from sphere_theory import energy, energy_change, energy_gradient, simplex_energy, uniform_energy
 from sphere_theory.errors import CoincidentNeuronsError
 
 TOLERANCE = {"float32": 1e-6, "float64": 1e-9}
@@ -474,37 +467,6 @@ def test_only_a_simplex_reaches_the_bound() -> None:
     assert energy(W) > simplex_energy(5) * (1 + 1e-4)
 
 
-# --- estimate ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("s", [0.0, 1.0])
-def test_estimate_covers_the_truth_about_95_times_in_100(s: float) -> None:
-    W = naive.structured("gaussian", 21, 60, 8)
-    truth = energy(W, s=s)
-    estimates = [energy_estimate(W, s=s, samples=400, seed=seed) for seed in range(200)]
-    covered = sum(e.low <= truth <= e.high for e in estimates)
-    assert 180 <= covered <= 199, f"expected about 190 of 200, got {covered}"
-    spread = np.std([e.value for e in estimates])
-    naive.check_close(np.mean([e.stderr for e in estimates]), spread, 0.2)
-    assert abs(np.mean([e.value for e in estimates]) - truth) < 4 * spread / math.sqrt(200)
-
-
-def test_estimate_is_decided_by_its_seed() -> None:
-    W = naive.structured("gaussian", 22, 60, 8, "float32")
-    one, same, other = (energy_estimate(W, samples=100, seed=seed) for seed in (1, 1, 2))
-    assert one == same
-    assert one != other
-    assert one.low < one.value < one.high
-    assert one == energy_estimate(torch.from_numpy(W), samples=100, seed=1)
-
-
-def test_estimate_of_two_neurons_is_exact() -> None:
-    W = naive.structured("gaussian", 23, 2, 5)
-    naive.check_close(
-        energy_estimate(W, samples=2, seed=0), (energy(W), 0, energy(W), energy(W)), 1e-12, energy(W)
-    )
-
-
 # --- on the GPU ----------------------------------------------------------------------------------
 
 
@@ -522,6 +484,3 @@ def test_energy_on_cuda(cuda: torch.device, dtype: str) -> None:
     assert torch.equal(gradient, energy_gradient(there))
     expected = energy_gradient(W)
     naive.check_close(naive.plain(gradient), expected, 1e4 * TOLERANCE[dtype] / 100, np.linalg.norm(expected))
-    assert energy_estimate(there, samples=500, seed=1).value == pytest.approx(
-        energy_estimate(W, samples=500, seed=1).value, rel=1e-9
-    )

@@ -74,7 +74,7 @@ from sphere_theory.errors import (
     UnknownTensorError,
     ZeroRowError,
 )
-from sphere_theory.streams.sources import make_stream
+from sphere_theory.hosts.edits import make_stream
 
 pytestmark = pytest.mark.usefixtures("unchecked")
 
@@ -599,8 +599,14 @@ def test_a_run_that_is_not_there(name: str, tmp_path: Path) -> None:
 
 # --- the table and the classes -------------------------------------------------------------------
 
-ELSEWHERE = {"load_layer", "second_moment", "probe_bound", "RunStore"}  # tests/models, analysis, streams
+# tests/models, hosts, experiments, streams
+ELSEWHERE = {
+    *("load_layer", "open_checkpoint", "Checkpoint", "second_moment"),
+    *("CheckpointLayer", "MiniLM", "StreamSpec", "SyntheticLayer", "make_host", "make_stream"),
+    *("probe_bound", "describe_layers", "RunStore"),
+}
 RECORDS = {
+    *("Edits", "Host", "LayerRow"),  # interfaces, and what is returned
     "BoundCheck",
     "EditStream",
     "Editor",

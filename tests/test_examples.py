@@ -18,3 +18,21 @@ def test_the_downstream_suite_passes() -> None:
     assert run.returncode == 0, report
     summary = report.strip().splitlines()[-1]
     assert re.match(rf"{PASSED} passed in ", summary), f"expected {PASSED} passed, got {summary!r}"
+
+
+def test_an_editor_of_ones_own_runs_alone_and_under_sphere(tmp_path: Path) -> None:
+    """Ten lines of code, in an empty folder, as a user would run it."""
+    script = ROOT / "examples" / "own_editor.py"
+    run = subprocess.run(
+        [sys.executable, "-W", "error", script],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.count("complete: ") == 2
+    (editor,) = re.findall(r"^class Ridge.*?(?=^def )", script.read_text(encoding="utf-8"), re.M | re.S)
+    lines = [line for line in editor.splitlines() if line.strip() and '"""' not in line]
+    assert len(lines) <= 10, f"expected ten lines, got {len(lines)}"

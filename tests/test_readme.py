@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from sphere_theory.claims.page import with_table
-from sphere_theory.errors import InputError
 
 README = Path(__file__).parents[1] / "README.md"
 
@@ -16,11 +15,6 @@ README = Path(__file__).parents[1] / "README.md"
 def test_the_ledger_table_has_not_drifted():
     page = README.read_text(encoding="utf-8")
     assert with_table(page) == page, "run `make readme`"
-
-
-def test_a_page_without_markers_is_refused():
-    with pytest.raises(InputError, match="page: expected the markers"):
-        with_table("# A page")
 
 
 def test_the_python_examples_run_and_print_what_they_say(capsys):

@@ -23,8 +23,10 @@ from sphere_theory import (
     MemitSequential,
     energy,
 )
-from sphere_theory.editing.problem import Editor, add_update
-from sphere_theory.models.activations import minilm_keys, second_moment
+from sphere_theory.editing.editor import Editor
+from sphere_theory.models.minilm_keys import minilm_keys
+from sphere_theory.models.moments import second_moment
+from sphere_theory.updates import add_update
 
 BATCH = 100
 
@@ -281,18 +283,21 @@ def prepare_stream(edits: int, device: str) -> Call:
     callable
         The run, HE after every batch.
     """
-    from sphere_theory.streams.hosts import Recorded, like_recorded, minilm_weight
+    from sphere_theory.hosts.base import StreamSpec
+    from sphere_theory.hosts.minilm import MiniLM
+    from sphere_theory.hosts.recorded import Recorded
     from sphere_theory.streams.measures import Measures
     from sphere_theory.streams.runner import run_stream
     from sphere_theory.streams.store import RunStore
 
-    W = minilm_weight(3).to(device, torch.float64)
-    keys = minilm_keys([3], device=device)[3].matrix
+    host = MiniLM()
+    W = host.weight().to(device, torch.float64)
+    keys = minilm_keys([host.layer], device=device)[host.layer].matrix
     C0, empty = second_moment(keys.double()), torch.empty((0, len(keys)))
     recorded = Recorded("reference sentences", empty, empty, empty, C0, keys.shape[1])
 
     def run() -> None:
-        stream = like_recorded(W, recorded, edits=edits, order="random", seed=0, noise=0.1)
+        stream = recorded.gaussian_stream(W, StreamSpec(edits, noise=0.1))
         with tempfile.TemporaryDirectory() as folder, RunStore(Path(folder)) as store:
             memory = LayerMemory(W, C0, samples=keys.shape[1])
             run_stream(memory, MemitSequential(ridge=15.0), stream, Measures(every=50), store, batch=BATCH)

@@ -9,10 +9,9 @@ from typing import Any, TypeVar
 
 from torch import Tensor
 
-from sphere_theory.models.activations import minilm_keys
+from sphere_theory.hosts.minilm import MiniLM
+from sphere_theory.models.minilm_keys import minilm_keys
 from sphere_theory.models.weights import Checkpoint, open_checkpoint
-
-LAYERS = range(6)
 
 T = TypeVar("T")
 
@@ -69,34 +68,35 @@ class Context:
         return 40 if self.quick else 200
 
     @property
-    def layers(self) -> range:
+    def middle(self) -> int:
+        """The layer of the embedded model that is measured if only one is."""
+        return MiniLM().layer
+
+    @property
+    def layers(self) -> tuple[int, ...]:
         """Transformer layers that are measured."""
-        return range(3, 4) if self.quick else LAYERS
+        return (self.middle,) if self.quick else tuple(host.layer for host in MiniLM.layers())
 
     @property
     def audited(self) -> tuple[int, ...]:
         """Layers on which every kind of edit meets every kind of input: first, middle and last."""
-        return (3,) if self.quick else (0, 3, 5)
+        every = MiniLM.layers()
+        return (self.middle,) if self.quick else (every[0].layer, self.middle, every[-1].layer)
 
     @cached_property
     def checkpoint(self) -> Checkpoint:
         """The embedded model's weights."""
-        return open_checkpoint("minilm")
+        return open_checkpoint(MiniLM.name)
 
     @cached_property
     def _keys(self) -> dict[int, Tensor]:
-        self.report("running MiniLM on the embedded sentences")
+        self.report(f"running {MiniLM.title} on the embedded sentences")
         return {layer: keys.matrix for layer, keys in minilm_keys(device=self.device).items()}
 
     def weight(self, layer: int) -> Tensor:
         """W of ``encoder.layer.{layer}.output.dense``, (384, 1536), the second matrix of the FFN."""
-        return self.checkpoint.matrix(output_name(layer)).to(self.device)
+        return self.checkpoint.matrix(MiniLM(layer).tensor).to(self.device)
 
     def keys(self, layer: int) -> Tensor:
         """Activations that enter it, (1536, tokens)."""
         return self._keys[layer]
-
-
-def output_name(layer: int) -> str:
-    """Name of the second FFN matrix of a MiniLM layer."""
-    return f"encoder.layer.{layer}.output.dense.weight"

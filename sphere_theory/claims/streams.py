@@ -1,4 +1,4 @@
-"""Streams of edits that claims are measured on: MiniLM layer 3 with recorded keys.
+"""Streams of edits that claims are measured on: the embedded model's middle layer with its own keys.
 
 The facts are the embedded sentences' own tokens: 3,000 of them are edited, the others preserved. C0 is
 that of all of them. One set of streams serves all claims of a run.
@@ -18,20 +18,20 @@ from torch import Tensor
 
 from sphere_theory.claims.context import Context
 from sphere_theory.editing.alphaedit import AlphaEdit, null_space
+from sphere_theory.editing.editor import Editor
 from sphere_theory.editing.memit import Memit
 from sphere_theory.editing.memit_sequential import MemitSequential
-from sphere_theory.editing.problem import Editor, LayerMemory
+from sphere_theory.editing.problem import LayerMemory
 from sphere_theory.editing.sphere import Sphere
-from sphere_theory.models.activations import second_moment
+from sphere_theory.hosts.edits import EditStream, make_stream
+from sphere_theory.models.moments import second_moment
 from sphere_theory.streams.measures import Measures
 from sphere_theory.streams.runner import run_stream
-from sphere_theory.streams.sources import EditStream, make_stream
 from sphere_theory.streams.store import RunStore
 
 if TYPE_CHECKING:
     import pandas as pd
 
-LAYER = 3
 EDITED = 3000
 BATCH = 100
 
@@ -49,7 +49,7 @@ EDITORS: Mapping[str, Editor] = {
 }
 QUICK = ("memit-seq", "alphaedit")
 # Batches of a quick stream: what is measured at its end alone is not measured on the way.
-QUICK_EVERY = 4
+_QUICK_EVERY = 4
 
 # The same projection where the next batch does not see it, and where it makes up for it (ledger M2).
 POLICIES: Mapping[str, Editor] = {
@@ -89,7 +89,7 @@ def stream_host(context: Context) -> tuple[LayerMemory, EditStream]:
     """
 
     def make() -> tuple[LayerMemory, EditStream]:
-        W, keys = context.weight(LAYER).double(), context.keys(LAYER).double()
+        W, keys = context.weight(context.middle).double(), context.keys(context.middle).double()
         shuffled = torch.randperm(keys.shape[1], generator=torch.Generator().manual_seed(context.seed))
         rows = keys.T[shuffled.to(keys.device)]
         stream = make_stream(
@@ -127,7 +127,7 @@ def streamed(context: Context, name: str, editor: Editor) -> Streamed:
         context.report(f"a stream of edits: {name}")
         memory, stream = stream_host(context)
         bounded = name == "alphaedit"  # the one whose steps are small enough for the path bound
-        every = (1 if bounded else QUICK_EVERY) if context.quick else 2
+        every = (1 if bounded else _QUICK_EVERY) if context.quick else 2
         measures = Measures(every=every, audits=bounded, certificate=bounded)
         with tempfile.TemporaryDirectory() as folder, RunStore(Path(folder)) as store:
             done = run_stream(memory, editor, stream, measures, store, batch=BATCH)

@@ -32,7 +32,7 @@ def attack(
 
     Example: sphere-theory attack --cases 50000
     """
-    from sphere_theory.analysis.extremes import attack_bounds
+    from sphere_theory.experiments.extremes import attack_bounds
 
     errors = Console(stderr=True, highlight=False, soft_wrap=True)
     try:
@@ -55,7 +55,7 @@ def attack(
 
 
 def _print(table: pd.DataFrame, cases: int, seed: int) -> None:
-    from sphere_theory.analysis.extremes import CLAIMS, OUTCOMES
+    from sphere_theory.experiments.extremes import CLAIMS, OUTCOMES
 
     page = result_page()
     sums = table.groupby("claim", sort=False)[list(OUTCOMES)].sum()

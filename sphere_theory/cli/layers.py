@@ -15,7 +15,7 @@ from sphere_theory.cli.common import AsJson, Device, progress, result_page
 from sphere_theory.errors import ModelError, RangeError
 
 if TYPE_CHECKING:
-    from sphere_theory.analysis.layers import LayerRow
+    from sphere_theory.experiments.layers import LayerRow
 
 
 def energy(
@@ -32,8 +32,8 @@ def energy(
 
     Example: sphere-theory energy minilm --match '*output.dense.weight'
     """
-    from sphere_theory.analysis.layers import describe_layers
     from sphere_theory.arrays import as_device, as_real
+    from sphere_theory.experiments.layers import describe_layers
     from sphere_theory.models.weights import open_checkpoint
 
     if as_json and as_csv:

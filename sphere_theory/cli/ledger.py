@@ -19,8 +19,8 @@ from sphere_theory.cli.common import AsJson, Device, Seed, progress, result_page
 from sphere_theory.errors import ModelError
 
 if TYPE_CHECKING:
-    from proofs.proof import Counterexample
     from sphere_theory.claims import Claim
+    from sphere_theory.proofs.proof import Counterexample
 
 
 def verify(
@@ -143,8 +143,8 @@ def _claim_record(claim: Claim) -> dict[str, Any]:
 
 
 def _print_claim(claim: Claim, out: Path) -> None:
-    from proofs import PROOFS, prove
-    from proofs.__main__ import main as print_proofs
+    from sphere_theory.proofs import PROOFS, prove
+    from sphere_theory.proofs.__main__ import main as print_proofs
 
     page = result_page()
     page.print(f"[bold]{claim.id}[/]  {escape(claim.statement)}\n", soft_wrap=True)
@@ -175,7 +175,7 @@ def _print_kernel(claim: Claim) -> int:
     """The proof in Coq beside the ledger's words, and what its kernel says; 1 if it fails."""
     if all(piece.kind != "kernel" for piece in claim.evidence):
         return 0
-    from proofs.kernel.__main__ import main as print_kernel_proof
+    from sphere_theory.proofs.kernel.__main__ import main as print_kernel_proof
 
     failed = print_kernel_proof([claim.id], write=sys.stdout.write)
     sys.stdout.write("\n")

@@ -28,9 +28,7 @@ from sphere_theory.errors import RangeError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from sphere_theory.editing.problem import Editor
-    from sphere_theory.streams.grid import Task
-    from sphere_theory.streams.job import HostChoice
+    from sphere_theory.streams.specs import Task
     from sphere_theory.streams.store import RunStore
     from sphere_theory.streams.sweep import Outcome
 
@@ -61,10 +59,16 @@ def edit(
         Path | None, typer.Option(help="CounterFact file; without it the packaged prompts.")
     ] = None,
     order: Annotated[str, typer.Option(help="random, clustered, similarity.")] = "random",
-    layer: Annotated[int, typer.Option(help="Layer of minilm.", min=0, max=5)] = 3,
+    layer: Annotated[
+        int | None, typer.Option(help="Layer of minilm, 0 to 5; without it the middle one, 3.")
+    ] = None,
     tensor: Annotated[str | None, typer.Option(help="Matrix of a model of your own.")] = None,
-    shape: Annotated[tuple[int, int], typer.Option(help="Shape of synthetic.", metavar="N D")] = (512, 2048),
-    spectrum: Annotated[str, typer.Option(help="Of synthetic keys: flat, power, exponential.")] = "power",
+    shape: Annotated[
+        tuple[int, int] | None, typer.Option(help="Shape of synthetic; without it 512 2048.", metavar="N D")
+    ] = None,
+    spectrum: Annotated[
+        str | None, typer.Option(help="Of synthetic keys: flat, power, exponential; without it power.")
+    ] = None,
     noise: Annotated[float, typer.Option(help="Paraphrases as noisy keys of this ratio.", min=0)] = 0.0,
     every: Annotated[int, typer.Option(help="Batches between two rows with all measures.", min=1)] = 5,
     candidates: Annotated[int, typer.Option(help="Values among which the nearest is sought.", min=2)] = 1000,
@@ -80,70 +84,71 @@ def edit(
     Example: sphere-theory edit minilm --editor memit-seq --sphere 0.5 0.8 --edits 3000
     """
     from sphere_theory.arrays import as_device
-    from sphere_theory.streams.job import HostChoice, make_editor
+    from sphere_theory.hosts.base import StreamSpec
+    from sphere_theory.hosts.registry import make_host
     from sphere_theory.streams.measures import Measures
+    from sphere_theory.streams.specs import Task, make_editor
     from sphere_theory.streams.store import RunStore
 
-    host = HostChoice(
-        model=model,
-        tensor=tensor,
-        layer=layer,
-        shape=shape,
-        source=source or ("recorded" if model == "minilm" else "gaussian"),
-        data=data,
-        spectrum=spectrum,
-        edits=edits,
-        order=order,
-        seed=seed,
-        noise=noise,
-        dtype=dtype,
-        device=str(as_device(device)),
+    host = make_host(
+        model, tensor=tensor, layer=layer, shape=shape, source=source, data=data, spectrum=spectrum
     )
     chosen = make_editor(
-        editor, model=model, settings=settings or (), sphere=sphere, policy=policy, compensate=compensate
+        editor,
+        defaults=host.editor_defaults,
+        settings=settings or (),
+        sphere=sphere,
+        policy=policy,
+        compensate=compensate,
     )
-    how = {
-        "measures": Measures(every=every, candidates=candidates, certificate=certificate),
-        "batch": batch,
-        "resume": not fresh,
-        "keep_updates": keep_updates,
-    }
+    stream = StreamSpec(edits, order, seed, noise, dtype, str(as_device(device)))
+    measures = Measures(every=every, candidates=candidates, certificate=certificate)
+    task = Task(host, stream, chosen, measures, batch, keep_updates)
     try:
         with RunStore(store) as runs:
-            _print_run(runs, _edit(host, chosen, runs, how))
+            _print_run(runs, _edit(task, runs, resume=not fresh))
     except KeyboardInterrupt:
         note = "interrupted; the same command, without --fresh, goes on from the last checkpoint"
         Console(stderr=True).print(note, soft_wrap=True)
         raise typer.Exit(130) from None
 
 
-def _edit(host: HostChoice, editor: Editor, store: RunStore, how: dict[str, Any]) -> str:
+def _edit(task: Task, store: RunStore, *, resume: bool) -> str:
     """The name of the run, once it is done."""
-    from sphere_theory.streams.job import make_host, run_plan
-    from sphere_theory.streams.plan import in_words, require_memory
+    from sphere_theory.streams.memory import in_words, require_memory
     from sphere_theory.streams.runner import run_stream
 
-    plan = run_plan(host, editor, batch=how["batch"])
     errors = Console(stderr=True, highlight=False)
-    errors.print(f"memory at the peak: {in_words(sum(plan.values()))}")
-    for name, size in plan.items():
+    errors.print(f"memory at the peak: {in_words(sum(task.memory.values()))}")
+    for name, size in task.memory.items():
         errors.print(f"  {in_words(size):>9}  {name}", soft_wrap=True)
-    require_memory(plan, host.device)
-    with progress(1) as (bar, task):
+    require_memory(task.memory, task.stream.device)
+    with progress(1) as (bar, shown):
 
         def told(what: str, done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total, description=f"{what}: {done} of {total} texts")
+            bar.update(shown, completed=done, total=total, description=f"{what}: {done} of {total} texts")
 
-        memory, stream = make_host(host, store.path / "keys", told)
+        memory, stream = task.host.make(task.stream, store.path / "keys", told)
     table = _StreamTable()
-    with progress(host.edits) as (bar, task):
+    with progress(task.stream.edits) as (bar, shown):
 
         def row(values: dict[str, Any]) -> None:
-            bar.update(task, completed=values["edits"], description=f"{values['edits']} edits")
+            bar.update(shown, completed=values["edits"], description=f"{values['edits']} edits")
             table.add(values)
 
-        bar.update(task, description="measuring the layer before any edit")
-        return run_stream(memory, editor, stream, store=store, report=row, **how).id
+        bar.update(shown, description="measuring the layer before any edit")
+        done = run_stream(
+            memory,
+            task.editor,
+            stream,
+            task.measures,
+            store,
+            batch=task.batch,
+            resume=resume,
+            keep_updates=task.keep_updates,
+            report=row,
+        )
+        return done.id
 
 
 class _StreamTable:
@@ -249,7 +254,7 @@ def _sweep(
     from sphere_theory.cluster import connected, has_workers
     from sphere_theory.streams.sweep import run_sweep
 
-    gpu = tasks[0].host.device.startswith("cuda")
+    gpu = tasks[0].stream.device.startswith("cuda")
     with connected(scheduler, workers=workers, threads=tasks[0].threads, gpu=gpu) as client:
         errors.print(f"{len(tasks)} runs on {client.scheduler.address}, dashboard {client.dashboard_link}")
         if not has_workers(client, gpu=gpu):

@@ -26,6 +26,8 @@ from sphere_theory.errors import RangeError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from sphere_theory.study import StudyResult
+
 
 def study(
     quick: Annotated[
@@ -44,7 +46,7 @@ def study(
     """
     from sphere_theory.cluster import connected
     from sphere_theory.streams.store import RunStore
-    from sphere_theory.study import Result, Stage, plan, run_study
+    from sphere_theory.study import Stage, plan, run_study
 
     one_cluster(scheduler, workers)
     # Apart: what is drawn of one study would be mixed with the other's shorter streams.
@@ -55,12 +57,11 @@ def study(
     try:
         with RunStore(store) as runs, progress(len(found)) as (bar, task):
 
-            def told(result: Result) -> None:
+            def told(result: StudyResult) -> None:
                 bar.update(task, advance=1, description=escape(result.what))
                 if result.error:
-                    bar.console.print(
-                        f"[red]failed:[/] {escape(f'{result.what}: {result.error}')}", soft_wrap=True
-                    )
+                    line = f"[red]failed:[/] {escape(f'{result.what}: {result.error}')}"
+                    bar.console.print(line, soft_wrap=True)
 
             bar.update(task, description="naming the runs")
             open_workers = partial(connected, scheduler, workers=workers)
@@ -68,13 +69,18 @@ def study(
     except KeyboardInterrupt:
         errors.print("interrupted; the same command goes on from the last checkpoints")
         raise typer.Exit(130) from None
+    if _print_results(results):
+        raise typer.Exit(1)
+
+
+def _print_results(results: list[StudyResult]) -> int:
+    """Say what became of a study; how many of it failed."""
     computed, failed = sum(one.computed for one in results), sum(bool(one.error) for one in results)
     result_page().print(
         f"{len(results)} runs and experiments: {computed} computed, "
         f"{len(results) - computed - failed} stored before, {failed} failed"
     )
-    if failed:
-        raise typer.Exit(1)
+    return failed
 
 
 def findings(
@@ -105,12 +111,12 @@ def forecast(
 
     Example: sphere-theory forecast 3f2a --level 0.5
     """
-    from sphere_theory.analysis.forecast import comparable, openings
-    from sphere_theory.analysis.runs import gather
+    from sphere_theory.study.collapse_forecast import comparable, openings
+    from sphere_theory.study.run_table import load_points
 
     with stored(store) as found:
         name = found.run(run).id
-        runs = openings(comparable(gather(found), name), level=level, window=window)
+        runs = openings(comparable(load_points(found), name), level=level, window=window)
     asked = runs[runs["run"] == name]
     if not len(asked):
         raise RangeError("window", f"a share of the stream that {name} has measured", f"{window:g}")
@@ -118,12 +124,13 @@ def forecast(
 
 
 def _print_forecast(runs: pd.DataFrame, asked: pd.DataFrame, level: float) -> None:
-    from sphere_theory.analysis import forecast as model
+    from sphere_theory.study import collapse_forecast as model
+    from sphere_theory.study.questions.capacity import LABELS, LEFT_OUT
 
     others = model.usable(runs[runs["run"] != asked["run"].iloc[0]])
     found = model.forecast(others, asked).set_index("model")
     tables = {}
-    for by, words in model.FOLDS.items():
+    for by, words in LEFT_OUT.items():
         scored = model.out_of_sample(others, by=by)
         if len(scored):
             tables[words] = model.scores(scored).set_index("model")
@@ -138,7 +145,7 @@ def _print_forecast(runs: pd.DataFrame, asked: pd.DataFrame, level: float) -> No
             for own in tables.values()
         ]
         span = f"{row['low']:,.0f} to {row['high']:,.0f}"
-        table.add_row(escape(str(name)), f"{row['median']:,.0f}", span, *map(escape, cells))
+        table.add_row(escape(LABELS[name]), f"{row['median']:,.0f}", span, *map(escape, cells))
     page = result_page()
     page.print(table)
     page.print(_fitted_on(others, asked, level), markup=False, soft_wrap=True)
@@ -167,7 +174,7 @@ def figures(
 
     Example: sphere-theory figures --store runs --out out
     """
-    from sphere_theory.figures.from_store import draw_store
+    from sphere_theory.study.drawing import draw_store
 
     with stored(store) as found:
         drawn = draw_store(found, out, quick=quick)

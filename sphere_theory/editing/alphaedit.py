@@ -10,8 +10,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sphere_theory.arrays import as_real, full_precision
-from sphere_theory.editing.normal import Penalty, remembered_gain
-from sphere_theory.editing.problem import EditBatch, Editor, LayerMemory, Step, low_rank_step
+from sphere_theory.editing.editor import Editor
+from sphere_theory.editing.normal_equations import Penalty, remembered_solution
+from sphere_theory.editing.problem import EditBatch, LayerMemory, Step, low_rank_step
 from sphere_theory.errors import SingularError
 
 
@@ -100,5 +101,5 @@ class AlphaEdit(Editor):
         """
         K, R = memory.keys_and_residual(batch)
         space = memory.remembered("null_space", lambda: null_space(memory, self.threshold))
-        gain = remembered_gain(Penalty(memory, ridge=0.0, damping=self.l2, remedy="l2"), space.T @ K)
-        return low_rank_step(memory, R, space @ gain.right, {**gain.state, "null_space": space})
+        solution = remembered_solution(Penalty(memory, ridge=0.0, damping=self.l2, remedy="l2"), space.T @ K)
+        return low_rank_step(memory, R, space @ solution.right, {**solution.state, "null_space": space})

@@ -8,7 +8,8 @@ from typing import ClassVar
 import torch
 
 from sphere_theory.arrays import as_count, as_real, full_precision
-from sphere_theory.editing.problem import EditBatch, Editor, LayerMemory, Step
+from sphere_theory.editing.editor import Editor
+from sphere_theory.editing.problem import EditBatch, LayerMemory, Step
 
 # Adam's usual constants: decay of the two moments, and what keeps a division from zero.
 _FIRST, _SECOND, _EPSILON = 0.9, 0.999, 1e-8

@@ -9,8 +9,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sphere_theory.arrays import as_real, full_precision
-from sphere_theory.editing.normal import Gain, Penalty, forgetful_gain
-from sphere_theory.editing.problem import EditBatch, Editor, LayerMemory, Step, low_rank_step
+from sphere_theory.editing.editor import Editor
+from sphere_theory.editing.normal_equations import Penalty, Solution, forgetful_solution
+from sphere_theory.editing.problem import EditBatch, LayerMemory, Step, low_rank_step
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Memit(Editor):
         """
         return Penalty(memory, self.ridge, self.damping)
 
-    def gain(self, memory: LayerMemory, K: Float[Tensor, "d b"]) -> Gain:
+    def solution(self, memory: LayerMemory, K: Float[Tensor, "d b"]) -> Solution:
         """A⁻¹K of a batch; A = A_0 + KKᵀ.
 
         Parameters
@@ -69,7 +70,7 @@ class Memit(Editor):
 
         Returns
         -------
-        Gain
+        Solution
             With the state to carry on.
 
         Raises
@@ -77,7 +78,7 @@ class Memit(Editor):
         SingularError
             A_0 has no inverse.
         """
-        return forgetful_gain(self.penalty(memory), K)
+        return forgetful_solution(self.penalty(memory), K)
 
     @full_precision()
     def solve(self, memory: LayerMemory, batch: EditBatch) -> Step:
@@ -103,5 +104,5 @@ class Memit(Editor):
             No C0, or a batch that does not fit the layer.
         """
         K, R = memory.keys_and_residual(batch)
-        gain = self.gain(memory, K)
-        return low_rank_step(memory, R, gain.right, gain.state)
+        solution = self.solution(memory, K)
+        return low_rank_step(memory, R, solution.right, solution.state)

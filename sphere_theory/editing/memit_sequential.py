@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sphere_theory.editing.memit import Memit
-from sphere_theory.editing.normal import Gain, remembered_gain
+from sphere_theory.editing.normal_equations import Solution, remembered_solution
 from sphere_theory.editing.problem import LayerMemory
 
 
@@ -34,7 +34,7 @@ class MemitSequential(Memit):
 
     name: ClassVar[str] = "memit-seq"
 
-    def gain(self, memory: LayerMemory, K: Float[Tensor, "d b"]) -> Gain:
+    def solution(self, memory: LayerMemory, K: Float[Tensor, "d b"]) -> Solution:
         """A⁻¹K of a batch at O(d²b); A = A_0 + K_pK_pᵀ + KKᵀ.
 
         Parameters
@@ -46,7 +46,7 @@ class MemitSequential(Memit):
 
         Returns
         -------
-        Gain
+        Solution
             With the state to carry on.
 
         Raises
@@ -54,4 +54,4 @@ class MemitSequential(Memit):
         SingularError
             A_0 has no inverse.
         """
-        return remembered_gain(self.penalty(memory), K)
+        return remembered_solution(self.penalty(memory), K)

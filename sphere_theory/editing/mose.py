@@ -14,8 +14,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sphere_theory.arrays import as_real, full_precision
-from sphere_theory.editing.normal import Penalty
-from sphere_theory.editing.problem import EditBatch, Editor, LayerMemory, Step
+from sphere_theory.editing.editor import Editor
+from sphere_theory.editing.normal_equations import Penalty
+from sphere_theory.editing.problem import EditBatch, LayerMemory, Step
 
 
 @dataclass(frozen=True)

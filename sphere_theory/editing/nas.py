@@ -10,16 +10,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sphere_theory.arrays import as_real, full_precision, like
+from sphere_theory.editing.editor import Editor, as_editor
 from sphere_theory.editing.memit_sequential import MemitSequential
-from sphere_theory.editing.problem import (
-    EditBatch,
-    Editor,
-    LayerMemory,
-    Step,
-    as_editor,
-    require_nonzero_columns,
-    wide_product,
-)
+from sphere_theory.editing.problem import EditBatch, LayerMemory, Step, require_nonzero_columns, wide_product
 
 
 @dataclass(frozen=True)

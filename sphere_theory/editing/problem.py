@@ -1,17 +1,15 @@
 """What every editor works on: a batch of keys with new values, and a layer that remembers.
 
-An editor is a value: its hyperparameters and nothing else. All that one batch leaves for the next (past
-keys, inverses, accumulated errors) stands in the layer's memory, as named tensors: so a run can
-be stopped, stored and taken up, and two runs never share anything.
+All that one batch leaves for the next (past keys, inverses, accumulated errors) stands in the layer's memory,
+as named tensors: so a run can be stopped, stored and taken up, and two runs never share anything.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from copy import copy
-from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Float
@@ -19,7 +17,10 @@ from torch import Tensor
 
 from sphere_theory.arrays import as_count, as_matrix, as_real_tensor, full_precision, like, require_finite
 from sphere_theory.errors import DTypeError, RangeError, ShapeError
-from sphere_theory.updates import LowRankUpdate
+from sphere_theory.updates import LowRankUpdate, add_update
+
+if TYPE_CHECKING:
+    from sphere_theory.editing.editor import Editor
 
 State = Mapping[str, Tensor]
 
@@ -345,134 +346,6 @@ def low_rank_step(
     return Step(LowRankUpdate(left.to(W), right.to(W)), state)
 
 
-class Editor(ABC):
-    """A method of editing: hyperparameters and nothing else. Subclasses are frozen dataclasses."""
-
-    name: ClassVar[str]
-
-    @abstractmethod
-    def solve(self, memory: LayerMemory, batch: EditBatch) -> Step:
-        """The step for a batch: ΔW and what is remembered of it.
-
-        Parameters
-        ----------
-        memory
-            The layer; unchanged.
-        batch
-            Keys and their new values.
-
-        Returns
-        -------
-        Step
-            ΔW and the state that it leaves.
-        """
-
-    def update(self, memory: LayerMemory, batch: EditBatch) -> Any:
-        """ΔW for a batch.
-
-        Parameters
-        ----------
-        memory
-            The layer; unchanged.
-        batch
-            Keys and their new values.
-
-        Returns
-        -------
-        LowRankUpdate or array
-            ΔW, of the kind of the layer's weights.
-
-        Raises
-        ------
-        RangeError
-            The layer holds the state of another editor.
-        InputError
-            As `solve` raises.
-        """
-        memory.require_state_of(self)
-        update = self.solve(memory, batch).update
-        if isinstance(update, LowRankUpdate):
-            return LowRankUpdate(like(update.left, memory.weight), like(update.right, memory.weight))
-        return like(update, memory.weight)
-
-    def apply(self, memory: LayerMemory, batch: EditBatch) -> LayerMemory:
-        """The layer after a batch.
-
-        Parameters
-        ----------
-        memory
-            The layer; unchanged.
-        batch
-            Keys and their new values.
-
-        Returns
-        -------
-        LayerMemory
-            With W + ΔW and what the editor remembers.
-
-        Raises
-        ------
-        RangeError
-            The layer holds the state of another editor.
-        NonFiniteError
-            W + ΔW overflows.
-        InputError
-            As `solve` raises.
-        """
-        memory.require_state_of(self)
-        return memory.after(self.solve(memory, batch), batch.size).edited_by(self)
-
-    def record(self) -> dict[str, Any]:
-        """Name and hyperparameters as plain values, those of a wrapped editor included."""
-        own: dict[str, Any] = {"name": self.name}
-        for name in hyperparameters(type(self)):
-            value = getattr(self, name)
-            own[name] = value.record() if isinstance(value, Editor) else value
-        return own
-
-
-def hyperparameters(editor: type[Editor]) -> tuple[str, ...]:
-    """Names of an editor's hyperparameters.
-
-    Parameters
-    ----------
-    editor
-        The class.
-
-    Returns
-    -------
-    tuple of str
-        In the order of its constructor.
-    """
-    kind: Any = editor  # every editor is a dataclass, which the base class cannot say
-    return tuple(entry.name for entry in fields(kind))
-
-
-def as_editor(value: object, argument: str) -> Editor:
-    """Return `value` when it is an editor.
-
-    Parameters
-    ----------
-    value
-        An editor, to be wrapped in another.
-    argument
-        Its name in the caller's signature.
-
-    Returns
-    -------
-    Editor
-        The editor.
-
-    Raises
-    ------
-    DTypeError
-        Anything else.
-    """
-    if not isinstance(value, Editor):
-        raise DTypeError(argument, "an Editor, such as Memit()", repr(value))
-    return value
-
-
 def require_nonzero_columns(matrix: Float[Tensor, "m b"], argument: str) -> None:
     """Refuse keys or values that have no direction.
 
@@ -511,24 +384,3 @@ def wide_product(W: Float[Tensor, "n d"], X: Float[Tensor, "d b"]) -> Float[Tens
         (n, b), float64.
     """
     return torch.cat([rows.double() @ X for rows in W.split(512)])
-
-
-def add_update(W: Float[Tensor, "n d"], update: LowRankUpdate | Tensor) -> Float[Tensor, "n d"]:
-    """W + ΔW in the dtype of W, by the one product that replays of a run repeat to the bit.
-
-    Parameters
-    ----------
-    W
-        Weights, (n, d).
-    update
-        ΔW.
-
-    Returns
-    -------
-    Tensor
-        A new (n, d) tensor; not checked for infinities.
-    """
-    if isinstance(update, LowRankUpdate):
-        left, right = update.factors()
-        return torch.addmm(W, left.to(W), right.to(W).T)
-    return W + update.to(W)

@@ -10,11 +10,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sphere_theory.arrays import frobenius, full_precision
+from sphere_theory.editing.editor import Editor, as_editor
 from sphere_theory.editing.memit import Memit
-from sphere_theory.editing.problem import EditBatch, Editor, LayerMemory, Step, add_update, as_editor
+from sphere_theory.editing.problem import EditBatch, LayerMemory, Step
 from sphere_theory.errors import RangeError
 from sphere_theory.gram import gram_matrix
-from sphere_theory.updates import LowRankUpdate, dense_tensor
+from sphere_theory.updates import LowRankUpdate, add_update, dense_tensor
 
 
 @dataclass(frozen=True)

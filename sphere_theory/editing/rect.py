@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from sphere_theory.arrays import as_real, full_precision
+from sphere_theory.editing.editor import Editor, as_editor
 from sphere_theory.editing.memit import Memit
-from sphere_theory.editing.problem import EditBatch, Editor, LayerMemory, Step, as_editor
+from sphere_theory.editing.problem import EditBatch, LayerMemory, Step
 from sphere_theory.updates import dense_tensor
 
 

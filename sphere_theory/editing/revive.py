@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from sphere_theory.arrays import as_count, as_real, full_precision
+from sphere_theory.editing.editor import Editor, as_editor
 from sphere_theory.editing.memit_sequential import MemitSequential
-from sphere_theory.editing.problem import EditBatch, Editor, LayerMemory, Step, as_editor
+from sphere_theory.editing.problem import EditBatch, LayerMemory, Step
 from sphere_theory.errors import RangeError
 from sphere_theory.projection import suppressed
 from sphere_theory.spectrum import principal_space

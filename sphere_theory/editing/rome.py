@@ -10,10 +10,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sphere_theory.arrays import as_real, full_precision
-from sphere_theory.editing.normal import Penalty, fixed_inverse
+from sphere_theory.editing.editor import Editor
+from sphere_theory.editing.normal_equations import Penalty, fixed_inverse
 from sphere_theory.editing.problem import (
     EditBatch,
-    Editor,
     LayerMemory,
     State,
     Step,

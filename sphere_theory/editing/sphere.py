@@ -11,16 +11,9 @@ from torch import Tensor
 
 from sphere_theory.arrays import as_choice, as_real, full_precision
 from sphere_theory.editing.alphaedit import AlphaEdit
+from sphere_theory.editing.editor import Editor, as_editor
 from sphere_theory.editing.memit_sequential import MemitSequential
-from sphere_theory.editing.problem import (
-    EditBatch,
-    Editor,
-    LayerMemory,
-    State,
-    Step,
-    as_editor,
-    low_rank_step,
-)
+from sphere_theory.editing.problem import EditBatch, LayerMemory, State, Step, low_rank_step
 from sphere_theory.editing.prune import Prune
 from sphere_theory.errors import RangeError
 from sphere_theory.projection import shrink_rows, suppressed
@@ -207,15 +200,17 @@ class Sphere(Editor):
         if not isinstance(self.editor, MemitSequential):  # excluded at construction
             raise AssertionError
         K, R = memory.keys_and_residual(batch)
-        gain = self.editor.gain(memory, K)
+        solution = self.editor.solution(memory, K)
         U = basis.double()
         D = memory.remembered("sphere.carry", lambda: R.new_zeros((len(R), U.shape[1])))
         left = R - self.alpha * D @ (U.T @ K)
-        carry = left @ (gain.right.T @ U) + self.alpha * D
-        right = shrink_rows(gain.right.T, U, self.alpha).T
+        carry = left @ (solution.right.T @ U) + self.alpha * D
+        right = shrink_rows(solution.right.T, U, self.alpha).T
         # P U = (1 − α)U: what the second term of Δ keeps of itself.
         factors = torch.cat([left, self.alpha * (1 - self.alpha) * D], dim=1), torch.cat([right, U], dim=1)
-        return low_rank_step(memory, *factors, {**gain.state, "sphere.basis": basis, "sphere.carry": carry})
+        return low_rank_step(
+            memory, *factors, {**solution.state, "sphere.basis": basis, "sphere.carry": carry}
+        )
 
 
 def _alpha(editor: Editor) -> float:

@@ -10,9 +10,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from sphere_theory.errors import ModelError
-from sphere_theory.models.activations import reference_sentences
-from sphere_theory.models.hub import first_line
+from sphere_theory.errors import ModelError, first_line
 
 # What is kept apart, to see what editing does to what was not edited: packaged subjects of each kind, and
 # locality prompts of CounterFact.
@@ -61,6 +59,20 @@ class PromptSet:
     prompts: tuple[Prompt, ...]
     preserved: tuple[tuple[str, str], ...]
     background: tuple[str, ...]
+
+
+def reference_sentences() -> tuple[str, ...]:
+    """Return the 320 plain English sentences that this package carries.
+
+    They were written for it: one fact each, from sixteen fields in turn, so that every prefix is mixed.
+
+    Returns
+    -------
+    tuple of str
+        The sentences.
+    """
+    text = resources.files("sphere_theory.models").joinpath("sentences.txt").read_text(encoding="utf-8")
+    return tuple(text.splitlines())
 
 
 def packaged_prompts() -> PromptSet:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sphere_theory.errors import ModelError
+from sphere_theory.errors import ModelError, first_line
 
 
 class HubRepository:
@@ -65,20 +65,3 @@ class HubRepository:
             got = f"{self.repo_id!r} ({name}): {first_line(error)}"
             expected = "a hub repository that exists and can be read"
             raise ModelError("model", expected, got) from error
-
-
-def first_line(error: BaseException) -> str:
-    """Return an error's class and the first line of its text, which may run to a page.
-
-    Parameters
-    ----------
-    error
-        Any error.
-
-    Returns
-    -------
-    str
-        One line.
-    """
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

@@ -21,19 +21,18 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from sphere_theory.arrays import Array, as_real_tensor
-from sphere_theory.errors import ModelError
-from sphere_theory.models.hub import first_line
+from sphere_theory.errors import ModelError, first_line
 
 PICKLES = (".bin", ".pt", ".pth")
-STANDARD_FILES = (
+_STANDARD_FILES = (
     *("model.safetensors", "model.safetensors.index.json"),
     *("pytorch_model.bin", "pytorch_model.bin.index.json"),
 )
 # A bare file name: no folder, no drive, no leading dot, so that it cannot lead out of its index's folder.
-SHARD_NAME = re.compile(r"[\w-][\w.-]*\.(?:safetensors|bin|pt|pth)")
+_SHARD_NAME = re.compile(r"[\w-][\w.-]*\.(?:safetensors|bin|pt|pth)")
 
 # safetensors' codes in torch's words; a code that is not here is shown as it is.
-DTYPE_CODES = (
+_DTYPE_CODES = (
     *(("F64", "float64"), ("F32", "float32"), ("F16", "float16"), ("BF16", "bfloat16")),
     *(("F8_E4M3", "float8_e4m3fn"), ("F8_E5M2", "float8_e5m2"), ("F8_E8M0", "float8_e8m0fnu")),
     *(("F8_E4M3FNUZ", "float8_e4m3fnuz"), ("F8_E5M2FNUZ", "float8_e5m2fnuz")),
@@ -153,7 +152,7 @@ class _SafetensorsFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        words = dict(DTYPE_CODES)
+        words = dict(_DTYPE_CODES)
         with self._opened() as file:
             slices = {name: file.get_slice(name) for name in list(file.keys())}
             self._infos = {
@@ -231,7 +230,7 @@ def _weight_map(index: Path) -> dict[str, str]:
         expected = f"a weight_map of names to files in {index}"
         raise ModelError("model", expected, type(files).__name__)
     for name, file in files.items():
-        if not isinstance(file, str) or not SHARD_NAME.fullmatch(file):
+        if not isinstance(file, str) or not _SHARD_NAME.fullmatch(file):
             expected = f"bare names of weight files in {index}"
             raise ModelError("model", expected, f"{file!r} for {name!r}")
     return files
@@ -276,7 +275,7 @@ def open_place(place: Place) -> Tensors:
     Parameters
     ----------
     place
-        A folder or repository. In a folder without any of `STANDARD_FILES` the only .safetensors
+        A folder or repository. In a folder without any of `_STANDARD_FILES` the only .safetensors
         file is taken.
 
     Returns
@@ -289,7 +288,7 @@ def open_place(place: Place) -> Tensors:
     ModelError
         There are none, or it is not clear which, or they cannot be read.
     """
-    for name in STANDARD_FILES:
+    for name in _STANDARD_FILES:
         path = place.file(name)
         if path is not None:
             return _Shards(place, path) if name.endswith(".json") else open_file(path)
@@ -297,7 +296,7 @@ def open_place(place: Place) -> Tensors:
     if len(loose) == 1:
         return open_file(loose[0])
     several = f"{len(loose)} .safetensors files and no index; pass one of them"
-    expected = f"{', '.join(STANDARD_FILES[:-1])} or {STANDARD_FILES[-1]} in {place}"
+    expected = f"{', '.join(_STANDARD_FILES[:-1])} or {_STANDARD_FILES[-1]} in {place}"
     got = several if loose else f"none of them{_because(place)}"
     raise ModelError("model", expected, got)
 

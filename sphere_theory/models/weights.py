@@ -13,17 +13,17 @@ import re
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from functools import cached_property
-from itertools import takewhile
 from pathlib import Path
 from typing import TypeAlias
 
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from sphere_theory.arrays import Array, as_choice, as_matrix
 from sphere_theory.errors import DTypeError, ModelError, ShapeError, UnknownTensorError
-from sphere_theory.models.embedded import minilm_folder
+from sphere_theory.models.embedded import EMBEDDED
 from sphere_theory.models.hub import HubRepository
+from sphere_theory.models.layouts import CONV1D_FAMILIES, LAYOUTS, SHARED_NAME, seen_layout
 from sphere_theory.models.storage import (
     PICKLES,
     Folder,
@@ -36,20 +36,11 @@ from sphere_theory.models.storage import (
     open_state_dict,
 )
 
-Model: TypeAlias = str | os.PathLike[str] | Mapping[str, Array]
+Model: TypeAlias = str | os.PathLike[str] | Mapping[str, Array] | nn.Module
 
-LAYOUTS = ("auto", "linear", "conv1d")
-# transformers' families that store these four projections as Conv1D, the transpose of Linear. Others
-# (GPT-BigCode, Qwen, nanoGPT) give the same names to Linear, and Jais to a Conv1D of its own.
-CONV1D_FAMILIES = ("gpt2", "openai-gpt", "imagegpt", "decision_transformer")
-SHARED_NAME = re.compile(r"(?:^|\.)(?:c_attn|c_proj|c_fc|q_attn)(?:\.base_layer)?\.weight$")
-# Both have more outputs than inputs, so their longer side is the output's: for c_attn by
-# construction (queries beside keys and values), for c_fc by custom only, so it is asked last.
-TELLING_NAME = re.compile(r"(?:^|\.)(c_attn|c_fc)(?:\.base_layer)?\.weight$")
-
-FLOAT8 = ("float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz")
-FLOATS = ("float64", "float32", "float16", "bfloat16", *FLOAT8)
-HUB_ID = re.compile(r"[\w-][\w.-]*(?:/[\w-][\w.-]*)?")
+_FLOAT8 = ("float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz")
+_FLOATS = ("float64", "float32", "float16", "bfloat16", *_FLOAT8)
+_HUB_ID = re.compile(r"[\w-][\w.-]*(?:/[\w-][\w.-]*)?")
 
 
 def load_layer(model: Model, tensor_name: str, *, layout: str = "auto") -> Float[Tensor, "n d"]:
@@ -58,8 +49,8 @@ def load_layer(model: Model, tensor_name: str, *, layout: str = "auto") -> Float
     Parameters
     ----------
     model
-        "minilm", a folder, a .safetensors, .bin, .pt or .pth file, a hub id such as "org/name", or a
-        state dict (a mapping of names to torch tensors or numpy arrays).
+        "minilm", a folder, a .safetensors, .bin, .pt or .pth file, a hub id such as "org/name", a state
+        dict (a mapping of names to torch tensors or numpy arrays), or a torch module.
     tensor_name
         The exact name of a two-dimensional tensor in it.
     layout
@@ -123,13 +114,18 @@ def open_checkpoint(model: Model, layout: str = "auto") -> Checkpoint:
         The model cannot be found, read or trusted.
     """
     as_choice(layout, "layout", LAYOUTS)
+    if isinstance(model, nn.Module):
+        # A module says how each of its own weights is stored.
+        turned = {f"{name}.weight" for name, one in model.named_modules() if type(one).__name__ == "Conv1D"}
+        tensors = open_state_dict(model.state_dict(), "the module")
+        return Checkpoint("the module", tensors, None, layout, frozenset(turned))
     if isinstance(model, Mapping):
         return Checkpoint("the state dict", open_state_dict(model, "the state dict"), None, layout)
     if not isinstance(model, str | os.PathLike):
-        expected = "'minilm', a folder, a file, a hub id, or a mapping of names to tensors"
+        expected = "'minilm', a folder, a file, a hub id, a mapping of names to tensors, or a module"
         got = f"{type(model).__module__}.{type(model).__qualname__}"
         raise ModelError("model", expected, got)
-    path = minilm_folder() if model == "minilm" else model
+    path = EMBEDDED[model]() if isinstance(model, str) and model in EMBEDDED else model
     # os.path rather than Path: "" is no file here, where Path makes it the current folder.
     if os.path.isfile(path):
         return Checkpoint(str(path), open_file(Path(path)), Folder(Path(path).parent), layout)
@@ -150,12 +146,20 @@ class Checkpoint:
         All names, layer 2 before layer 10.
     """
 
-    def __init__(self, source: str, tensors: Tensors, place: Place | None, layout: str) -> None:
+    def __init__(
+        self,
+        source: str,
+        tensors: Tensors,
+        place: Place | None,
+        layout: str,
+        turned: frozenset[str] | None = None,
+    ) -> None:
         self.source = source
         self.names = tuple(sorted(tensors.names, key=_natural))
         self._tensors = tensors
         self._place = place
         self._layout = layout
+        self._turned = turned
 
     def __repr__(self) -> str:
         return f"Checkpoint({self.source}, {len(self.names)} tensors)"
@@ -223,7 +227,7 @@ class Checkpoint:
             A shard that is needed is missing or broken.
         """
         named = (name for name in self.names if fnmatchcase(name, match))
-        return tuple(name for name in named if len(self.shape(name)) == 2 and self.dtype(name) in FLOATS)
+        return tuple(name for name in named if len(self.shape(name)) == 2 and self.dtype(name) in _FLOATS)
 
     def matrix(self, name: str) -> Float[Tensor, "n d"]:
         """Read one matrix, neurons in rows.
@@ -330,9 +334,9 @@ class Checkpoint:
 
     def _require_plain_floats(self, name: str, dtype: str, argument: str) -> None:
         expected = "plain floating-point numbers of at most 64 bits"
-        if dtype not in FLOATS:
+        if dtype not in _FLOATS:
             raise DTypeError(argument, expected, f"dtype {dtype}")
-        if dtype in FLOAT8:
+        if dtype in _FLOAT8:
             # Often not the weight itself: block-wise scales lie beside it, under its own name extended.
             scales = [
                 other for other in self.names if other.startswith(name) and "scale" in other[len(name) :]
@@ -343,9 +347,11 @@ class Checkpoint:
     def _is_conv1d(self, name: str) -> bool:
         if self._layout != "auto":
             return self._layout == "conv1d"
+        if self._turned is not None:
+            return name in self._turned
         if not SHARED_NAME.search(name):
             return False
-        seen, family = self._seen_layout(name), self._family
+        seen, family = seen_layout(name, self.names, self.shape), self._family
         if seen == "linear" and family in CONV1D_FAMILIES:
             got = f"Conv1D from config.json (model_type {family!r}) but Linear from the shapes"
             raise ModelError("layout", f"one layout to hold for {name!r}", got)
@@ -355,17 +361,6 @@ class Checkpoint:
             raise ModelError("layout", expected, got)
         return seen == "conv1d" or (seen is None and family in CONV1D_FAMILIES)
 
-    def _seen_layout(self, name: str) -> str | None:
-        def distance(other: str) -> tuple[bool, int]:
-            return "c_fc" in other.split("."), -_shared_parts(name, other)
-
-        # Neighbours in name share a shard, as a rule, so that a hub repository need not send another.
-        for other in sorted(filter(TELLING_NAME.search, self.names), key=distance):
-            shape = self.shape(other)
-            if len(shape) == 2 and shape[0] != shape[1]:
-                return "conv1d" if shape[0] < shape[1] else "linear"
-        return None
-
     @cached_property
     def _family(self) -> str | None:
         path = self._place.file("config.json") if self._place else None
@@ -374,21 +369,16 @@ class Checkpoint:
 
 
 def _widened(stored: Tensor, info: TensorInfo, argument: str) -> Float[Tensor, "a b"]:
-    return as_matrix(stored.float() if info.dtype in FLOAT8 else stored, argument)
+    return as_matrix(stored.float() if info.dtype in _FLOAT8 else stored, argument)
 
 
 def _natural(name: str) -> str:
     return re.sub(r"[0-9]+", lambda digits: digits[0].zfill(9), name)
 
 
-def _shared_parts(name: str, other: str) -> int:
-    pairs = zip(name.split("."), other.split("."), strict=False)
-    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
-
-
 def _hub_repository(model: object) -> HubRepository:
     weight_file = str(model).endswith((".safetensors", *PICKLES))
-    if isinstance(model, str) and HUB_ID.fullmatch(model) and not weight_file:
+    if isinstance(model, str) and _HUB_ID.fullmatch(model) and not weight_file:
         return HubRepository(model)
     expected = "'minilm', an existing folder or file, or a hub id such as 'org/name'"
     raise ModelError("model", expected, repr(str(model)))

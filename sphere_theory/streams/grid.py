@@ -5,23 +5,26 @@ from __future__ import annotations
 import difflib
 import itertools
 import tomllib
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import fields
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, NamedTuple
 
-from sphere_theory.arrays import as_choice, as_count, as_real
-from sphere_theory.editing.control import KINDS, Control
-from sphere_theory.editing.problem import Editor
-from sphere_theory.editing.sphere import Sphere
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
+
+from sphere_theory.arrays import as_choice
+from sphere_theory.editing.control import KINDS
+from sphere_theory.editing.editor import Editor
 from sphere_theory.errors import InputError, RangeError
-from sphere_theory.streams.job import DTYPES, SOURCES, HostChoice, make_editor
+from sphere_theory.hosts.base import DTYPES, Host, StreamSpec
+from sphere_theory.hosts.edits import ORDERS
+from sphere_theory.hosts.keys import SPECTRA
+from sphere_theory.hosts.registry import host_type, make_host
 from sphere_theory.streams.measures import Measures
-from sphere_theory.streams.sources import ORDERS, SPECTRA
-
-T = TypeVar("T")
-Check = Callable[[object, str], Any]
+from sphere_theory.streams.specs import Task, make_editor
 
 EXAMPLE = """\
 model = "minilm"                # or "synthetic", or a folder, file or hub id with tensors = [...]
@@ -40,46 +43,76 @@ every = 5
 """
 
 
-@dataclass(frozen=True)
-class Task:
-    """One run of a grid: all that `run_stream` is to be asked.
-
-    Attributes
-    ----------
-    host
-        Layer and stream.
-    editor
-        How to edit.
-    measures
-        What to measure.
-    batch
-        Edits a batch.
-    keep_updates
-        Whether ΔW of every batch is kept.
-    threads
-        Threads that torch computes with: the last bits of the result may depend on them.
-    """
-
-    host: HostChoice
-    editor: Editor
-    measures: Measures
-    batch: int = 100
-    keep_updates: bool = False
-    threads: int = 1
-
-    def __str__(self) -> str:
-        host = self.host
-        matrix = {"minilm": f" layer {host.layer}", "synthetic": ""}.get(host.model, f" {host.tensor}")
-        where = host.model + matrix
-        return f"{_words(self.editor)} on {where}, {host.source} keys, order {host.order}, seed {host.seed}"
+def _choice(name: str, choices: Sequence[str]) -> AfterValidator:
+    return AfterValidator(partial(_chosen, name=name, choices=tuple(choices)))
 
 
-def _words(editor: Editor) -> str:
-    if isinstance(editor, Sphere):
-        return f"SPHERE η={editor.eta:g} α={editor.alpha:g} of {editor.editor}"
-    if isinstance(editor, Control):
-        return f"{KINDS[editor.kind]} for η={editor.eta:g} α={editor.alpha:g} of {editor.editor}"
-    return str(editor)
+def _chosen(value: str, name: str, choices: tuple[str, ...]) -> str:
+    return as_choice(value, name, choices)
+
+
+def _entry(value: object) -> object:
+    return {"name": value} if isinstance(value, str) else value
+
+
+def _measures(value: object) -> Measures:
+    if not isinstance(value, dict):
+        raise RangeError("measures", "a table [measures]", repr(value))
+    _known_keys(value, [field.name for field in fields(Measures)], "measures")
+    for field in fields(Measures):
+        if isinstance(field.default, bool) and not isinstance(value.get(field.name, True), bool):
+            raise RangeError(field.name, "true or false", repr(value[field.name]))
+    return Measures(**value)
+
+
+class _Entry(BaseModel):
+    """An editor's name, and settings of it."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    name: str
+
+
+_Word = Annotated[str, Field(min_length=1)]
+_Seed = Annotated[int, Field(ge=0, lt=2**63)]
+_Count = Annotated[int, Field(ge=1)]
+_Size = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class _Grid(BaseModel):
+    """Keys of a grid; those of the host and of the stream are None where theirs is the default."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    model: _Word
+    editors: Annotated[list[Annotated[_Entry, BeforeValidator(_entry)]], Field(min_length=1)]
+    eta: Annotated[list[Annotated[float, Field(gt=0, le=1)]], Field(min_length=1)] | None = None
+    alpha: Annotated[list[Annotated[float, Field(ge=0, le=2)]], Field(min_length=1)] | None = None
+    controls: list[Annotated[str, _choice("controls", list(KINDS))]] = []
+    plain: bool = True
+    policy: Annotated[str, _choice("policy", ("paper", "released"))] = "paper"
+    compensate: bool = False
+    seeds: Annotated[list[_Seed], Field(min_length=1)] = [0]
+    layers: Annotated[list[int], Field(min_length=1)] | None = None
+    tensors: Annotated[list[_Word], Field(min_length=1)] | None = None
+    orders: Annotated[list[Annotated[str, _choice("orders", ORDERS)]], Field(min_length=1)] = ["random"]
+    shape: Annotated[list[Annotated[int, Field(ge=2)]], Field(min_length=2, max_length=2)] | None = None
+    source: _Word | None = None
+    data: _Word | None = None
+    spectrum: Annotated[str, _choice("spectrum", SPECTRA)] | None = None
+    decay: _Size | None = None
+    edits: _Count = StreamSpec.edits
+    noise: _Size = StreamSpec.noise
+    batch: _Count = Task.batch
+    dtype: Annotated[str, _choice("dtype", tuple(DTYPES))] = StreamSpec.dtype
+    device: _Word = StreamSpec.device
+    keep_updates: bool = Task.keep_updates
+    threads: _Count = Task.threads
+    measures: Annotated[Any, BeforeValidator(_measures)] = Measures()
+
+
+# Keys that are fields of a host as they stand; "layers" and "tensors" are varied.
+_OF_HOST = ("shape", "source", "data", "spectrum", "decay")
 
 
 def read_grid(path: Path) -> list[Task]:
@@ -143,82 +176,129 @@ def expand(grid: Mapping[str, Any]) -> list[Task]:
     >>> len(expand(grid | {"seeds": [0, 1]}))  # two seeds of MEMIT alone, at α = 0.5 and at 0.8
     6
     """
-    _known_keys(grid, tuple(_CHECKS), "grid")
-    for key in ("model", "editors"):
-        if key not in grid:
-            raise InputError(key, "a value in the grid", "none")
-    values = {key: check(grid[key], key) for key, (check, _) in _CHECKS.items() if key in grid}
-    values = {key: default for key, (_, default) in _CHECKS.items()} | values
-    how = {name: values[name] for name in ("measures", "batch", "keep_updates", "threads")}
-    tasks = [Task(host, editor, **how) for host in _hosts(values) for editor in _editors(values, host.seed)]
+    found = _checked(grid)
+    hosts, streams = (
+        _hosts(found),
+        [
+            StreamSpec(found.edits, order, seed, found.noise, found.dtype, found.device)
+            for order, seed in itertools.product(found.orders, found.seeds)
+        ],
+    )
+    how = (found.measures, found.batch, found.keep_updates, found.threads)
+    tasks = [
+        Task(host, stream, editor, *how)
+        for host, stream in itertools.product(hosts, streams)
+        for editor in _editors(found, host, stream.seed)
+    ]
     return list(dict.fromkeys(tasks))
+
+
+def _checked(grid: Mapping[str, Any]) -> _Grid:
+    try:
+        return _Grid(**grid)
+    except ValidationError as error:
+        raise _refusal(error.errors()[0]) from error
+
+
+# What pydantic's kinds of refusals say in our words.
+_EXPECTED = {
+    "bool_type": "true or false",
+    "finite_number": "a finite number",
+    "float_type": "a number",
+    "greater_than": "a number > {gt:.20g}",
+    "greater_than_equal": "a number ≥ {ge:.20g}",
+    "int_from_float": "an integer",
+    "int_type": "an integer",
+    "less_than": "a number < {lt:.20g}",
+    "less_than_equal": "a number ≤ {le:.20g}",
+    "list_type": "a list",
+    "model_type": 'a name, or a table such as {{ name = "memit", ridge = 50.0 }}',
+    "string_too_short": "a word in quotes",
+    "string_type": "a word in quotes",
+    "too_long": "a list of at most {max_length}",
+    "too_short": "a list of at least {min_length}",
+}
+
+
+def _refusal(error: ErrorDetails) -> InputError:
+    """What is wrong with a grid, in the words of all our errors."""
+    place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error["loc"])[1:]
+    own = error.get("ctx", {}).get("error")
+    if isinstance(own, InputError):
+        name = place if place.startswith(own.argument) else f"{place}: {own.argument}"
+        return type(own)(name, own.expected, own.got, own.where)
+    if error["type"] == "missing":
+        return InputError(place, "a value in the grid", "none")
+    if error["type"] == "extra_forbidden":
+        return _unknown(place, list(_Grid.model_fields), "grid")
+    expected = _EXPECTED.get(error["type"], error["msg"]).format(**error.get("ctx", {}))
+    return RangeError(place, expected, repr(error["input"]))
 
 
 def _known_keys(found: Mapping[str, Any], known: Sequence[str], argument: str) -> None:
     for key in found:
         if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            nearest = f" (nearest: {near[0]!r})" if near else ""
-            raise InputError(argument, f"one of the keys {', '.join(known)}{nearest}", repr(key))
+            raise _unknown(key, known, argument)
 
 
-def _hosts(values: Mapping[str, Any]) -> list[HostChoice]:
-    names = ("model", "shape", "data", "spectrum", "decay", "edits", "noise", "dtype", "device")
-    fixed = {name: values[name] for name in names}
-    fixed["source"] = values["source"] or ("recorded" if values["model"] == "minilm" else "gaussian")
-    if fixed["source"] == "recorded" and values["model"] != "minilm":
-        expected = "gaussian, orthonormal or clustered keys: only those of minilm are recorded"
-        raise RangeError("source", expected, "'recorded'")
-    axes = itertools.product(_matrices(values), values["orders"], values["seeds"])
-    return [HostChoice(order=order, seed=seed, **matrix, **fixed) for matrix, order, seed in axes]
+def _unknown(key: str, known: Sequence[str], argument: str) -> InputError:
+    near = difflib.get_close_matches(key, known, n=1)
+    nearest = f" (nearest: {near[0]!r})" if near else ""
+    return InputError(argument, f"one of the keys {', '.join(known)}{nearest}", repr(key))
 
 
-def _matrices(values: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Which matrices of the model: layers of MiniLM, tensors of a model of one's own, the synthetic one."""
-    wanted = {"minilm": "layers", "synthetic": None}.get(values["model"], "tensors")
-    for key in ("layers", "tensors"):
-        if key != wanted and values[key] is not None:
-            raise InputError(key, f"{wanted or 'neither layers nor tensors'} for {values['model']}", key)
-    if wanted is None:
-        return [{}]
-    if wanted == "layers":
-        return [{"layer": layer} for layer in values["layers"] or [HostChoice.layer]]
-    if values["tensors"] is None:
-        raise InputError("tensors", f"a list of names of matrices of {values['model']}", "none")
-    return [{"tensor": name} for name in values["tensors"]]
+def _hosts(found: _Grid) -> list[Host]:
+    """One for each layer or tensor that is listed, or the one that the model has without."""
+    kind = host_type(found.model)
+    wanted = f"{kind.varied}s" if kind.varied else ""
+    listed = {key: getattr(found, key) for key in ("layers", "tensors")}
+    for key, values in listed.items():
+        if key != wanted and values is not None:
+            raise InputError(key, f"{wanted or 'neither layers nor tensors'} for {found.model}", key)
+    options = {name: getattr(found, name) for name in _OF_HOST}
+    options["shape"] = None if found.shape is None else tuple(found.shape)
+    options["data"] = None if found.data is None else Path(found.data)
+    each = [{kind.varied: value} for value in listed.get(wanted) or [None]] if wanted else [{}]
+    try:
+        return [make_host(found.model, **options, **one) for one in each]
+    except InputError as error:
+        if error.argument != kind.varied:
+            raise
+        raise type(error)(wanted, error.expected, error.got) from error
 
 
-# η and α, and the kind of the control that stands for SPHERE, if one does.
-_Plugin = tuple[tuple[float, float], str | None]
+class _Plugin(NamedTuple):
+    """What stands around an editor: SPHERE, or the kind of control that stands for it."""
+
+    sphere: tuple[float, float]
+    control: str | None
 
 
-def _editors(values: Mapping[str, Any], seed: int) -> list[Editor]:
-    plugins: list[_Plugin | None] = [None] if values["plain"] else []
-    if (values["eta"] is None) != (values["alpha"] is None):
-        missing, there = ("alpha", "eta") if values["alpha"] is None else ("eta", "alpha")
+def _editors(found: _Grid, host: Host, seed: int) -> list[Editor]:
+    plugins: list[_Plugin | None] = [None] if found.plain else []
+    if (found.eta is None) != (found.alpha is None):
+        missing, there = ("alpha", "eta") if found.alpha is None else ("eta", "alpha")
         raise InputError(missing, f"a list of numbers beside {there}", "none")
-    if values["eta"] is not None:
-        pairs = list(itertools.product(values["eta"], values["alpha"]))
-        plugins += itertools.product(pairs, [None, *values["controls"]])
-    elif values["controls"]:
+    if found.eta is not None and found.alpha is not None:
+        pairs = itertools.product(found.eta, found.alpha)
+        plugins += [_Plugin(*both) for both in itertools.product(pairs, [None, *found.controls])]
+    elif found.controls:
         raise InputError("controls", "eta and alpha beside them", "none")
     if not plugins:
         raise RangeError("plain", "true, or eta and alpha", "false, and no eta and alpha")
-    return [_editor(values, entry, plugin, seed) for entry in values["editors"] for plugin in plugins]
+    return [_editor(found, entry, plugin, host, seed) for entry in found.editors for plugin in plugins]
 
 
-def _editor(values: Mapping[str, Any], entry: Mapping[str, Any], plugin: _Plugin | None, seed: int) -> Editor:
-    settings = {key: value for key, value in entry.items() if key != "name"}
-    sphere, control = plugin or (None, None)
-    with _within(f"editors, {entry['name']}"):
+def _editor(found: _Grid, entry: _Entry, plugin: _Plugin | None, host: Host, seed: int) -> Editor:
+    with _within(f"editors, {entry.name}"):
         return make_editor(
-            entry["name"],
-            model=values["model"],
-            settings=settings,
-            sphere=sphere,
-            policy=values["policy"],
-            compensate=values["compensate"] and sphere is not None,
-            control=control,
+            entry.name,
+            defaults=host.editor_defaults,
+            settings=entry.model_extra or {},
+            sphere=plugin and plugin.sphere,
+            policy=found.policy,
+            compensate=found.compensate and plugin is not None,
+            control=plugin and plugin.control,
             seed=seed,
         )
 
@@ -231,93 +311,3 @@ def _within(key: str) -> Generator[None]:
     except InputError as error:
         place = f"{key}: {error.argument}"
         raise type(error)(place, error.expected, error.got, error.where) from error
-
-
-def _word(value: object, key: str) -> str:
-    if not isinstance(value, str) or not value:
-        raise RangeError(key, "a word in quotes", repr(value))
-    return value
-
-
-def _yes(value: object, key: str) -> bool:
-    if not isinstance(value, bool):
-        raise RangeError(key, "true or false", repr(value))
-    return value
-
-
-def _shape(value: object, key: str) -> tuple[int, int]:
-    if not isinstance(value, list) or len(value) != 2:
-        raise RangeError(key, "[n, d]", repr(value))
-    n, d = (as_count(length, key, low=2) for length in value)
-    return n, d
-
-
-def _entry(value: object, key: str) -> Mapping[str, Any]:
-    if isinstance(value, str):
-        return {"name": value}
-    if not isinstance(value, dict) or not isinstance(value.get("name"), str):
-        raise RangeError(key, 'a name, or a table such as { name = "memit", ridge = 50.0 }', repr(value))
-    return value
-
-
-def _measures(value: object, key: str) -> Measures:
-    if not isinstance(value, dict):
-        raise RangeError(key, "a table [measures]", repr(value))
-    _known_keys(value, tuple(field.name for field in fields(Measures)), key)
-    with _within(key):
-        for name in ("early", "audits", "certificate"):
-            _yes(value.get(name, True), name)
-        return Measures(**value)
-
-
-def _list(check: Callable[[object, str], T]) -> Callable[[object, str], list[T]]:
-    def checked(value: object, key: str) -> list[T]:
-        if not isinstance(value, list) or not value:
-            raise RangeError(key, "a list of at least one value", repr(value))
-        return [check(item, f"{key}[{place}]") for place, item in enumerate(value)]
-
-    return checked
-
-
-def _one_of(*choices: str) -> Check:
-    return lambda value, key: as_choice(value, key, choices)
-
-
-def _count(low: int, high: int | None = None) -> Check:
-    return lambda value, key: as_count(value, key, low=low, high=high)
-
-
-def _number(low: float, high: float, low_open: bool = False) -> Check:
-    return lambda value, key: as_real(value, key, low=low, high=high, low_open=low_open)
-
-
-_INFINITE = float("inf")
-
-# What each key is checked by, and its value where the grid does not say.
-_CHECKS: dict[str, tuple[Check, Any]] = {
-    "model": (_word, None),
-    "editors": (_list(_entry), None),
-    "eta": (_list(_number(0, 1, low_open=True)), None),
-    "alpha": (_list(_number(0, 2)), None),
-    "controls": (_list(_one_of(*KINDS)), []),
-    "plain": (_yes, True),
-    "policy": (_one_of("paper", "released"), "paper"),
-    "compensate": (_yes, False),
-    "seeds": (_list(_count(0, 2**63 - 1)), [0]),
-    "layers": (_list(_count(0, 5)), None),
-    "tensors": (_list(_word), None),
-    "orders": (_list(_one_of(*ORDERS)), ["random"]),
-    "shape": (_shape, HostChoice.shape),
-    "source": (_one_of(*SOURCES), None),
-    "data": (lambda value, key: Path(_word(value, key)), None),
-    "spectrum": (_one_of(*SPECTRA), HostChoice.spectrum),
-    "decay": (_number(0, _INFINITE), HostChoice.decay),
-    "edits": (_count(1), HostChoice.edits),
-    "noise": (_number(0, _INFINITE), HostChoice.noise),
-    "batch": (_count(1), Task.batch),
-    "dtype": (_one_of(*DTYPES), HostChoice.dtype),
-    "device": (_word, HostChoice.device),
-    "keep_updates": (_yes, Task.keep_updates),
-    "threads": (_count(1), Task.threads),
-    "measures": (_measures, Measures()),
-}

@@ -1,8 +1,7 @@
 """What is measured along a stream: a row after every batch, the costly columns every so often.
 
-Efficacy, generalisation and specificity are retrieval: the edited layer's output counts as right when
-the nearest among a stated number of candidate values is the wanted one. Specificity asks it of keys that were
-never edited, with the values of the layer before any edit.
+Of the weights themselves energy, norms, spectrum and the bound; of what they do, the columns of the host's
+own `Judge`.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Float
 from torch import Tensor
 
 from sphere_theory.arrays import as_count, as_real, frobenius, full_precision
@@ -22,16 +21,13 @@ from sphere_theory.editing.problem import LayerMemory
 from sphere_theory.energy import uniform_energy
 from sphere_theory.errors import CoincidentNeuronsError
 from sphere_theory.gram import GramTracker, gram_matrix
+from sphere_theory.hosts.base import Edits, Judge
 from sphere_theory.motion import as_motion
 from sphere_theory.projection import edit_norm
 from sphere_theory.spectrum import principal_space
-from sphere_theory.streams.sources import EditStream
 from sphere_theory.updates import LowRankUpdate
 
 Row = dict[str, Any]
-
-# Outputs that are compared with the candidates at once.
-_BLOCK = 4096
 
 
 @dataclass(frozen=True)
@@ -86,62 +82,15 @@ class Measures:
 
 
 @dataclass(frozen=True, eq=False)
-class Candidates:
-    """Values among which the nearest to an output is sought.
-
-    Attributes
-    ----------
-    values
-        (c, n), one a row.
-    labels
-        Which value each is, (c,).
-    """
-
-    values: Float[Tensor, "c n"]
-    labels: Int64[Tensor, " c"]
-
-    def found(
-        self, outputs: Float[Tensor, "k n"], wanted: Float[Tensor, "k n"], labels: Int64[Tensor, " k"]
-    ) -> Bool[Tensor, " k"]:
-        """Whether each output is nearer to its wanted value than to every other candidate.
-
-        Parameters
-        ----------
-        outputs
-            One a row.
-        wanted
-            The value each should be.
-        labels
-            Which value that is: the same one among the candidates is no rival.
-
-        Returns
-        -------
-        Tensor
-            (k,).
-        """
-        right = []
-        blocks = zip(outputs.split(_BLOCK), wanted.split(_BLOCK), labels.split(_BLOCK), strict=True)
-        for here, aim, label in blocks:
-            # ‖y − c‖² < ‖y − v‖²  ⟺  ‖c‖² − 2y·c < ‖v‖² − 2y·v: one product, no square of y.
-            rivals = self.values.square().sum(dim=1) - 2 * here @ self.values.T
-            rivals.masked_fill_(label[:, None] == self.labels, torch.inf)
-            own = aim.square().sum(dim=1) - 2 * (here * aim).sum(dim=1)
-            right.append(own < rivals.min(dim=1).values)
-        return torch.cat(right)
-
-
-@dataclass(frozen=True, eq=False)
-class Gauge:
+class Evaluator:
     """Everything about a stream and its layer that stays as it was before the first edit.
 
-    Made once by `Gauge.prepare`; it holds no state of the run.
+    Made once by `Evaluator.prepare`; it holds no state of the run.
     """
 
     measures: Measures
-    stream: EditStream
+    judge: Judge
     W0: Float[Tensor, "n d"]
-    candidates: Candidates
-    preserved_values: Float[Tensor, "m n"]
     energy: float
     uniform: float
     norms: Float[Tensor, " n"]
@@ -152,7 +101,7 @@ class Gauge:
 
     @classmethod
     @full_precision()
-    def prepare(cls, measures: Measures, stream: EditStream, memory: LayerMemory) -> Gauge:
+    def prepare(cls, measures: Measures, stream: Edits, memory: LayerMemory) -> Evaluator:
         """Measure the layer before any edit.
 
         Parameters
@@ -166,22 +115,23 @@ class Gauge:
 
         Returns
         -------
-        Gauge
+        Evaluator
             Ready for every row of the run.
         """
         W0 = memory.W0
         n, d = W0.shape
-        generator = torch.Generator().manual_seed(measures.seed)
-        chosen = torch.randperm(len(stream.values), generator=generator)[: measures.candidates]
-        chosen = chosen.to(stream.values.device)
+        judge = stream.judge(
+            W0,
+            candidates=measures.candidates,
+            preserved_candidates=measures.preserved_candidates,
+            seed=measures.seed,
+        )
         left, singular, right = _singular(W0)
         tracker = GramTracker(W0)
         return cls(
             measures=measures,
-            stream=stream,
+            judge=judge,
             W0=W0,
-            candidates=Candidates(stream.values[chosen], chosen),
-            preserved_values=stream.preserved @ W0.T,
             energy=tracker.energy(),
             uniform=uniform_energy(n, d),
             norms=tracker.row_norms(),
@@ -216,13 +166,10 @@ class Gauge:
         dict
             Plain numbers by column.
         """
-        start, stop = before.edits, after.edits
         energy, norms = tracker.energy(), tracker.row_norms()
-        outputs = self.stream.own_keys(start, stop) @ after.W.T
-        wanted = self.stream.values[self.stream.targets[start:stop]]
         size = frobenius(self.W0)
         return {
-            "edits": stop,
+            "edits": after.edits,
             "energy": energy,
             "energy_uniform": energy / self.uniform,
             "energy_change": energy - self.energy,
@@ -232,13 +179,7 @@ class Gauge:
             "row_norm_mean": float(norms.mean()),
             "row_norm_max": float(norms.max()),
             "row_norm_growth": float((norms / self.norms).log().mean().exp()) - 1,
-            "residual_batch": _relative(outputs - wanted, wanted),
-            "efficacy_batch": _share(self._right(outputs, start, stop)),
-        }
-
-    def _right(self, outputs: Float[Tensor, "b n"], start: int, stop: int) -> Bool[Tensor, " b"]:
-        labels = self.stream.targets[start:stop]
-        return self.candidates.found(outputs, self.stream.values[labels], labels)
+        } | self.judge.newest(before, after)
 
     @full_precision()
     def now_and_then(self, before: LayerMemory, after: LayerMemory, update: LowRankUpdate | Tensor) -> Row:
@@ -257,57 +198,11 @@ class Gauge:
             Plain numbers and verdicts by column.
         """
         total = (after.W - self.W0).double()
-        row = self.retrieval(before.edits, after) | self._spectrum(after, total)
+        row = self.judge.everything(before.edits, after) | self._spectrum(after, total)
         if self.measures.audits:
             row |= _audited("step", audit_bound(before.W, update))
             row |= _audited("total", audit_bound(self.W0, total))
         return row
-
-    @full_precision()
-    def retrieval(self, start: int, after: LayerMemory) -> Row:
-        """Columns about keys: all edits so far, and those that are to be preserved.
-
-        Parameters
-        ----------
-        start
-            Edits before the newest batch.
-        after
-            The layer after it, or one with the same edits whose weights were changed otherwise.
-
-        Returns
-        -------
-        dict
-            Plain numbers by column.
-        """
-        W, stream, stop = after.W, self.stream, after.edits
-        kept = stream.in_force(stop)
-        right: dict[str, list[Tensor]] = {"keys": [], "others": []}
-        residual, size = 0.0, 0.0
-        for low in range(0, stop, _BLOCK):
-            high = min(low + _BLOCK, stop)
-            outputs = stream.own_keys(low, high) @ W.T
-            wanted = stream.values[stream.targets[low:high]]
-            right["keys"].append(self._right(outputs, low, high))
-            right["others"].append(self._right(stream.other_keys(low, high) @ W.T, low, high))
-            residual += float((outputs - wanted).double().square().sum())
-            size += float(wanted.double().square().sum())
-        own, others = (torch.cat(right[name]) for name in ("keys", "others"))
-        outputs = stream.preserved @ W.T
-        labels = torch.arange(len(outputs), device=outputs.device)
-        rivals = labels[: self.measures.preserved_candidates]
-        preserved = Candidates(self.preserved_values[rivals], rivals)
-        moved = torch.linalg.vector_norm(outputs - self.preserved_values, dim=1)
-        return {
-            "in_force": len(kept),
-            "efficacy": _share(own[kept]),
-            "generalisation": _share(others[kept]),
-            "generalisation_batch": _share(others[start:stop]),
-            "residual": math.sqrt(residual / size),
-            "specificity": _share(preserved.found(outputs, self.preserved_values, labels)),
-            "preserved_change": float(
-                (moved / torch.linalg.vector_norm(self.preserved_values, dim=1)).median()
-            ),
-        }
 
     def _spectrum(self, after: LayerMemory, total: Float[Tensor, "n d"]) -> Row:
         """Singular values, and how ΔW and the principal space of W lie to those of W0."""
@@ -375,10 +270,6 @@ def _audited(name: str, audit: BoundAudit) -> Row:
         row[f"{name}_{kind}"] = check.verdict
         row[f"{name}_{kind}_tightness"] = check.tightness
     return row
-
-
-def _share(right: Bool[Tensor, " k"]) -> float:
-    return float(right.double().mean())
 
 
 def _relative(error: Tensor, reference: Tensor) -> float:

@@ -10,19 +10,19 @@ from pathlib import Path
 
 from torch import Tensor
 
-from sphere_theory.streams.files import (
+from sphere_theory.files import (
     InUseError,
     StoreError,
     drop_partial,
     explained,
-    held,
+    file_lock,
     is_whole,
     load_whole,
     save_whole,
     sync_folder,
 )
 
-CHECKPOINTS_KEPT = 2
+_CHECKPOINTS_KEPT = 2
 
 
 class DamagedCheckpointWarning(UserWarning):
@@ -59,7 +59,7 @@ class RunFiles:
             Another process holds it.
         """
         try:
-            with held(self.folder / "lock"):
+            with file_lock(self.folder / "lock"):
                 for folder in (self.folder, self._updates):
                     drop_partial(folder)
                 yield
@@ -91,7 +91,7 @@ class RunFiles:
         # What claims to be of a later batch was found damaged, or the run would have gone on from there.
         kept = [found for found in self._checkpoints() if _batches_done(found) < batch]
         with explained(self.folder):
-            for found in set(self._checkpoints()) - {path, *kept[: CHECKPOINTS_KEPT - 1]}:
+            for found in set(self._checkpoints()) - {path, *kept[: _CHECKPOINTS_KEPT - 1]}:
                 found.unlink(missing_ok=True)
         return path
 

@@ -6,37 +6,37 @@ ends with the same bits as one that was not.
 
 from __future__ import annotations
 
-import hashlib
 import math
 import warnings
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from time import monotonic, perf_counter
 from typing import TYPE_CHECKING
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sphere_theory.arrays import as_count, as_matrix, as_real, full_precision
-from sphere_theory.editing.problem import Editor, LayerMemory, Step, add_update, as_editor
+from sphere_theory.arrays import as_count, as_real, full_precision
+from sphere_theory.editing.editor import Editor, as_editor
+from sphere_theory.editing.problem import LayerMemory, Step
 from sphere_theory.errors import InputError, NonFiniteError, RangeError, ZeroRowError
+from sphere_theory.files import StoreError
 from sphere_theory.gram import GramTracker
-from sphere_theory.streams.files import StoreError
-from sphere_theory.streams.measures import Gauge, Measures, Row, step_bound
+from sphere_theory.hosts.base import Edits
+from sphere_theory.streams.entries import COMPLETE, UNFINISHED, collapsed, environment
+from sphere_theory.streams.measures import Evaluator, Measures, Row, step_bound
+from sphere_theory.streams.naming import run_config
+from sphere_theory.streams.position import WEIGHT, Position, is_final, unedited
 from sphere_theory.streams.run_files import RunFiles
-from sphere_theory.streams.sources import EditStream
-from sphere_theory.streams.store import RunStore, environment
-from sphere_theory.updates import LowRankUpdate
+from sphere_theory.streams.store import RunStore
+from sphere_theory.updates import LowRankUpdate, add_update
 
 if TYPE_CHECKING:
     import pandas as pd
 
-COMPLETE, UNFINISHED = "complete", "unfinished"
-
-# Names of tensors in a checkpoint: the runner's own, the tracker's, and the editor's state.
-_WEIGHT, _RUNNING, _TRACKER, _STATE = "weight", "running", "tracker.", "state."
+# What a run is computed with that may change its last bits.
+_BITS = ("python", "numpy", "torch", "threads", "processor")
 
 
 class ResumedElsewhereWarning(UserWarning):
@@ -80,12 +80,12 @@ class Run:
         found = (
             self.store.files(self.id).load_checkpoint()
             if self.edits
-            else (0, {_WEIGHT: self.pretrained.cpu()})
+            else (0, {WEIGHT: self.pretrained.cpu()})
         )
         if found is None or found[0] != math.ceil(self.edits / self.batch):
             message = f"run {self.id} in {self.store.path} has lost its last checkpoint; run it afresh"
             raise StoreError(message)
-        return found[1][_WEIGHT]
+        return found[1][WEIGHT]
 
     @full_precision()
     def weight_at(self, edits: int) -> Float[Tensor, "n d"]:
@@ -135,46 +135,10 @@ def _by_rows(step: Step) -> Step:
     return Step(_as_update(_as_tensors(step.update)), state, step.seconds)
 
 
-@dataclass(frozen=True, eq=False)
-class _Position:
-    """Where a run is: all that the next batch depends on."""
-
-    memory: LayerMemory
-    tracker: GramTracker[Tensor]
-    path_bound: float  # Σ K*_t‖ΔW_t‖_F
-    batches: int
-
-    def tensors(self) -> dict[str, Tensor]:
-        # The tracker's weights are the layer's.
-        state = self.tracker.state()
-        tracked = {_TRACKER + name: tensor for name, tensor in state.items() if name != _WEIGHT}
-        remembered = {_STATE + name: tensor for name, tensor in self.memory.state.items()}
-        running = torch.tensor([self.path_bound, self.memory.edits], dtype=torch.float64)
-        return {_WEIGHT: self.memory.W, _RUNNING: running} | tracked | remembered
-
-    def restored(self, batches: int, tensors: Mapping[str, Tensor]) -> _Position:
-        """The position that a checkpoint holds, of the run whose beginning this is."""
-        W = self.memory.W
-        state = {
-            name.removeprefix(_STATE): tensor.to(W.device)
-            for name, tensor in tensors.items()
-            if name.startswith(_STATE)
-        }
-        path_bound, edits = tensors[_RUNNING].tolist()
-        tracked = {
-            name.removeprefix(_TRACKER): tensor
-            for name, tensor in tensors.items()
-            if name.startswith(_TRACKER)
-        }
-        self.tracker.restore({_WEIGHT: tensors[_WEIGHT], **tracked})
-        memory = replace(self.memory, weight=tensors[_WEIGHT].to(W.device), state=state, edits=int(edits))
-        return _Position(memory, self.tracker, path_bound, batches)
-
-
 def run_stream(
     memory: LayerMemory,
     editor: Editor,
-    stream: EditStream,
+    stream: Edits,
     measures: Measures,
     store: RunStore,
     *,
@@ -186,9 +150,9 @@ def run_stream(
 ) -> Run:
     """Edit a layer with a stream, one batch after the other, and measure along the way.
 
-    A run is named by its configuration and the data's hash. The same call again takes it up where it was cut
-    off, by a kill at any moment, too, and ends with the same bits; a complete one is returned as it is.
-    Non-finite weights end a run as "collapsed at edit N", which is a result.
+    A run is named by its configuration, the data's hash and that of the code that computes it. The same call
+    again takes it up where it was cut off, by a kill at any moment, too, and ends with the same bits; a
+    complete one is returned as it is. Non-finite weights end a run as "collapsed at edit N", a result.
 
     Parameters
     ----------
@@ -221,8 +185,8 @@ def run_stream(
     Raises
     ------
     StoreError
-        The store cannot be read or written, another process works on the run, or the run was begun with
-        other code; what is stored stays as it is.
+        The store cannot be read or written, or another process works on the run; what is stored stays as it
+        is.
     ShapeError, DTypeError, RangeError
         Stream, layer and numbers that do not fit each other, or a layer that was edited before.
     SingularError
@@ -236,9 +200,9 @@ def run_stream(
     as_editor(editor, "editor")
     as_count(batch, "batch", low=1)
     as_real(checkpoint_seconds, "checkpoint_seconds", low=0)
-    memory = _unedited(memory)
+    memory = unedited(memory)
     W0 = memory.W
-    stream = _fitting(stream, W0)
+    stream = stream.fitted(W0)
     config = run_config(memory, editor, stream, measures, batch=batch, keep_updates=keep_updates)
     info = store.begin(config, environment())
     files = store.files(info.id)
@@ -248,102 +212,29 @@ def run_stream(
             info = store.begin(config, environment())
         info = store.run(info.id)  # as it is now that nobody else works on it
         if info.status == UNFINISHED or files.is_damaged():
-            _require_same_code(info.environment, store, info.id)
+            _warn_elsewhere(info.environment, store, info.id)
             run = _Runner(
-                editor, stream, Gauge.prepare(measures, stream, memory), store, info.id, batch, report
+                editor, stream, Evaluator.prepare(measures, stream, memory), store, info.id, batch, report
             )
             run.go(memory, keep_updates, checkpoint_seconds)
             info = store.run(info.id)
         return Run(store, info.id, info.status, info.edits, W0, batch)
 
 
-def _unedited(memory: LayerMemory) -> LayerMemory:
-    """The layer by rows, as checkpoints will hold it."""
-    if memory.edits or memory.state or not torch.equal(memory.W, memory.W0):
-        raise RangeError("memory", "a layer before any edit", f"one with {memory.edits} edits")
-    W = memory.W.contiguous()
-    return replace(memory, weight=W, pretrained=W)
-
-
-def _fitting(stream: EditStream, W: Float[Tensor, "n d"]) -> EditStream:
-    n, d = W.shape
-    for name in ("keys", "preserved", "paraphrases"):
-        as_matrix(getattr(stream, name), f"stream.{name}", columns=d)
-    as_matrix(stream.values, "stream.values", columns=n)
-    return stream.to(W.device, W.dtype)
-
-
-def run_config(
-    memory: LayerMemory,
-    editor: Editor,
-    stream: EditStream,
-    measures: Measures,
-    *,
-    batch: int = 100,
-    keep_updates: bool = False,
-) -> Row:
-    """What the result of a run depends on: `run_id` of it is the run's name.
-
-    Parameters
-    ----------
-    memory, editor, stream, measures, batch, keep_updates
-        As for `run_stream`.
-
-    Returns
-    -------
-    dict
-        Plain values.
-
-    Raises
-    ------
-    ShapeError, DTypeError, RangeError
-        As for `run_stream`.
-    """
-    memory = _unedited(memory)
-    stream = _fitting(stream, memory.W)
-    return {
-        "editor": editor.record(),
-        "stream": dict(stream.record) | {"sha256": stream.digest},
-        "layer": _layer_digest(memory),
-        "shape": list(memory.W.shape),
-        "measures": measures.record(),
-        "batch": batch,
-        "dtype": str(memory.W.dtype).removeprefix("torch."),
-        "device": memory.W.device.type,
-        "keep_updates": keep_updates,
-    }
-
-
-def _layer_digest(memory: LayerMemory) -> str:
-    """SHA-256 of the weights and of what they are to preserve."""
-    found = hashlib.sha256()
-    for matrix in (memory.weight, memory.second_moment):
-        tensor = torch.zeros((1, 1)) if matrix is None else as_matrix(matrix, "memory")
-        found.update(repr((tuple(tensor.shape), str(tensor.dtype))).encode())
-        for block in tensor.split(1024):
-            found.update(block.contiguous().cpu().numpy())
-    return found.hexdigest()
-
-
-def _require_same_code(begun: Row, store: RunStore, id: str) -> None:
+def _warn_elsewhere(begun: Row, store: RunStore, id: str) -> None:
+    """The run's code is part of its name; what it runs on is not, and may change its last bits."""
     now = environment()
-    if begun["source"] != now["source"]:
-        message = (
-            f"run {id} in {store.path} was begun with other code (source {begun['source']}, now "
-            f"{now['source']}): its rows would not belong together; begin it afresh with resume=False, or go "
-            "back to that version"
-        )
-        raise StoreError(message)
-    if begun != now:
-        changed = ", ".join(f"{name} {begun[name]} → {now[name]}" for name in now if begun[name] != now[name])
-        warnings.warn(f"run {id} goes on elsewhere: {changed}", ResumedElsewhereWarning, stacklevel=3)
+    changed = [f"{name} {begun[name]} → {now[name]}" for name in _BITS if begun[name] != now[name]]
+    if changed:
+        told = f"run {id} in {store.path} goes on elsewhere: {', '.join(changed)}"
+        warnings.warn(told, ResumedElsewhereWarning, stacklevel=3)
 
 
 @dataclass(frozen=True, eq=False)
 class _Runner:
     editor: Editor
-    stream: EditStream
-    gauge: Gauge
+    stream: Edits
+    gauge: Evaluator
     store: RunStore
     id: str
     batch: int
@@ -351,34 +242,33 @@ class _Runner:
 
     def go(self, memory: LayerMemory, keep_updates: bool, checkpoint_seconds: float) -> None:
         """From the newest checkpoint, or the beginning, to the end."""
-        files, here = self.store.files(self.id), _Position(memory, GramTracker(memory.W), 0.0, 0)
+        files, here = self.store.files(self.id), Position(memory, GramTracker(memory.W))
         if (found := files.load_checkpoint()) is not None:
-            if _RUNNING not in found[1]:  # weights of the end: that it ended was all that was left to say
+            if is_final(found[1]):  # that it ended was all that was left to say
                 self.store.finish(self.id, COMPLETE)
                 return
             here = here.restored(*found)
-        keeper = _Keeper(files, checkpoint_seconds, here.batches)
+        keeper = _Checkpointer(files, checkpoint_seconds, here.batches)
         while here.memory.edits < len(self.stream):
             try:
                 here = self._step(here, keep_updates)
             except _Collapse as collapse:
                 # Refused updates leave the tracker as it was: `here` is whole.
                 keeper.keep(here)
-                self.store.finish(self.id, f"collapsed at edit {here.memory.edits}: {collapse}")
+                self.store.finish(self.id, collapsed(here.memory.edits, str(collapse)))
                 return
             if here.memory.edits < len(self.stream):
                 keeper.offer(here)
-        # No batch comes after it: the weights are all that anybody will ask for.
-        files.save_checkpoint(here.batches, {_WEIGHT: here.memory.W})
+        files.save_checkpoint(here.batches, here.final_tensors())
         self.store.finish(self.id, COMPLETE)
 
-    def _step(self, here: _Position, keep_updates: bool) -> _Position:
+    def _step(self, here: Position, keep_updates: bool) -> Position:
         """The position after one more batch, its row stored. The tracker of `here` moves on with it."""
         before = here.memory
         start, stop = before.edits, min(before.edits + self.batch, len(self.stream))
         clock = perf_counter()
         with _collapsing(NonFiniteError):
-            step = _by_rows(self.editor.solve(before, self.stream.batch(start, stop)))
+            step = _by_rows(self.editor.solve(before, self.stream.batch(start, stop, before.W)))
             after = before.after(step, stop - start)
         solved = perf_counter()
         with _collapsing(NonFiniteError, ZeroRowError, RangeError):
@@ -398,7 +288,7 @@ class _Runner:
         self.report(
             {"batch": here.batches} | row | {f"seconds_{name}": value for name, value in seconds.items()}
         )
-        return _Position(after, tracker, path_bound, here.batches + 1)
+        return Position(after, tracker, path_bound, here.batches + 1)
 
 
 class _Collapse(Exception):
@@ -413,18 +303,18 @@ def _collapsing(*signs: type[InputError]) -> Generator[None]:
         raise _Collapse(str(error)) from error
 
 
-class _Keeper:
+class _Checkpointer:
     """Writes checkpoints so often that a kill costs little, and so rarely that they cost little."""
 
     def __init__(self, files: RunFiles, seconds: float, batches: int) -> None:
         self.files, self.seconds, self.batches = files, seconds, batches
         self.due = monotonic() + seconds
 
-    def offer(self, here: _Position) -> None:
+    def offer(self, here: Position) -> None:
         if monotonic() >= self.due:
             self.keep(here)
 
-    def keep(self, here: _Position) -> None:
+    def keep(self, here: Position) -> None:
         if here.batches > self.batches:
             start = monotonic()
             self.files.save_checkpoint(here.batches, here.tensors())

@@ -13,124 +13,20 @@ A file appears under its name only when it is whole and on the disk.
 
 from __future__ import annotations
 
-import hashlib
-import json
-import math
-import sqlite3
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from time import monotonic, sleep
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-import torch
-
-from sphere_theory.arrays import as_choice
 from sphere_theory.errors import InputError
-from sphere_theory.streams.files import StoreError, explained
+from sphere_theory.files import StoreError, explained
+from sphere_theory.streams.database import Database, Row, canonical, numbers, written
+from sphere_theory.streams.entries import RunInfo, environment, experiment_id, run_id
 from sphere_theory.streams.run_files import RunFiles
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Row = dict[str, Any]
-T = TypeVar("T")
-
-# Seconds that another process's look at the database is waited for.
-_PATIENCE = 30.0
-
-_SCHEMA = 2  # 1 had no experiments
-_TABLES = """
-CREATE TABLE IF NOT EXISTS runs (
-    id TEXT PRIMARY KEY,
-    config TEXT NOT NULL,       -- JSON: editor, stream, measures, batch, dtype, device
-    environment TEXT NOT NULL,  -- JSON: versions and threads
-    created TEXT NOT NULL,      -- UTC
-    status TEXT NOT NULL,       -- 'unfinished', 'complete' or 'collapsed at edit N: WHY'
-    edits INTEGER NOT NULL      -- made so far
-);
-CREATE TABLE IF NOT EXISTS points (
-    run TEXT NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
-    batch INTEGER NOT NULL,
-    measures TEXT NOT NULL,     -- JSON, columns by name; 'inf', '-inf' and null stand for themselves and nan
-    seconds TEXT NOT NULL,      -- JSON: where the time went; no part of the result
-    PRIMARY KEY (run, batch)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS experiments (
-    id TEXT PRIMARY KEY,
-    name TEXT NOT NULL,
-    config TEXT NOT NULL,       -- JSON: what its rows depend on
-    environment TEXT NOT NULL,  -- JSON: versions and threads
-    created TEXT NOT NULL,      -- UTC
-    rows TEXT NOT NULL          -- JSON: a list of rows as in points
-);
-"""
-
-
-@dataclass(frozen=True)
-class RunInfo:
-    """One run as the store lists it.
-
-    Attributes
-    ----------
-    id
-        Its name: a hash of configuration and data.
-    config, environment
-        As it was started.
-    created
-        UTC, ISO 8601.
-    status
-        "unfinished", "complete" or "collapsed at edit N: WHY".
-    edits
-        Edits made so far.
-    """
-
-    id: str
-    config: Row
-    environment: Row
-    created: str
-    status: str
-    edits: int
-
-
-def run_id(config: Mapping[str, Any]) -> str:
-    """Name of a run: 12 hexadecimal digits of the SHA-256 of its configuration.
-
-    Parameters
-    ----------
-    config
-        Plain values, the data's hash among them.
-
-    Returns
-    -------
-    str
-        The same for the same configuration.
-    """
-    return hashlib.sha256(_canonical(config).encode()).hexdigest()[:12]
-
-
-def experiment_id(name: str, config: Mapping[str, Any]) -> str:
-    """Name of an experiment, as `run_id` of a run.
-
-    Parameters
-    ----------
-    name
-        Of the kind.
-    config
-        Plain values.
-
-    Returns
-    -------
-    str
-        The same for the same name and configuration.
-    """
-    return run_id({"experiment": name, **config})
-
-
-def _canonical(value: object) -> str:
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False)
 
 
 class RunStore:
@@ -147,50 +43,23 @@ class RunStore:
     Raises
     ------
     StoreError
-        Not a folder, not readable, or written by another version of the layout.
+        Not a folder, not readable, or written by a later version of the layout. One of an earlier layout is
+        opened to be read alone.
     """
 
     def __init__(self, path: str | Path, *, journal: str = "wal") -> None:
         self.path = Path(path)
-        self._journal = as_choice(journal, "journal", ("wal", "delete"))
-        with explained(self.path):
-            self.path.mkdir(parents=True, exist_ok=True)
-            self._database = sqlite3.connect(
-                self.path / "runs.sqlite", timeout=_PATIENCE, isolation_level=None
-            )
-            try:
-                self._prepare()
-            except BaseException:
-                self.close()
-                raise
+        self._database = Database(self.path, journal)
 
-    def _prepare(self) -> None:
-        database = self._database
-        (version,) = database.execute("PRAGMA user_version").fetchone()
-        if version > _SCHEMA:
-            message = f"cannot use {self.path}: it has layout {version}, this version reads {_SCHEMA}"
-            raise StoreError(message)
-        if version == 0:
-            self._set_journal()
-        if version < _SCHEMA:
-            database.executescript(_TABLES)
-            database.execute(f"PRAGMA user_version = {_SCHEMA}")
-        # FULL: a row is on the disk before a checkpoint counts on it.
-        database.execute("PRAGMA synchronous = FULL")
-        database.execute("PRAGMA foreign_keys = ON")
+    def require_writable(self) -> None:
+        """Refuse to add to a store of an earlier layout, whose numbers no code answers for.
 
-    def _set_journal(self) -> None:
-        # SQLite does not wait here, as it does elsewhere, when another process looks at the new database.
-        end = monotonic() + _PATIENCE
-        while True:
-            try:
-                self._database.execute(f"PRAGMA journal_mode = {self._journal}")
-                return
-            except sqlite3.OperationalError as error:
-                busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY  # whatever kind of it
-                if not busy or monotonic() > end:
-                    raise
-                sleep(0.01)
+        Raises
+        ------
+        StoreError
+            It is one.
+        """
+        self._database.require_writable()
 
     def close(self) -> None:
         """Close the database; the store can be opened again."""
@@ -208,26 +77,15 @@ class RunStore:
 
     def _begun_with(self, name: str) -> list[RunInfo]:
         """Runs whose name begins so: no other is read, since a reader of all asks for each of them."""
-        with explained(self.path):
-            found = self._database.execute(
-                "SELECT id, config, environment, created, status, edits FROM runs "
-                "WHERE substr(id, 1, length(?1)) = ?1 ORDER BY created, id",
-                (name,),
-            ).fetchall()
-        return [RunInfo(row[0], self._read(row[1]), self._read(row[2]), *row[3:]) for row in found]
+        found = self._database.execute(
+            "SELECT id, config, environment, created, status, edits FROM runs "
+            "WHERE substr(id, 1, length(?1)) = ?1 ORDER BY created, rowid",
+            (name,),
+        )
+        return [RunInfo(id, self._read(config), self._read(where), *end) for id, config, where, *end in found]
 
     def _read(self, text: str) -> Row:
-        return self._parsed(text, dict)
-
-    def _parsed(self, text: str, kind: Callable[[Any], T]) -> T:
-        try:
-            return kind(json.loads(text))
-        except (ValueError, TypeError) as error:
-            message = f"cannot use {self.path}: its database was changed and now holds {text[:60]!r}"
-            raise StoreError(message) from error
-
-    def _named(self, run: str) -> list[RunInfo]:
-        return [info for info in self._begun_with(run) if info.id == run]
+        return self._database.parsed(text, dict)
 
     def run(self, id: str) -> RunInfo:
         """One run.
@@ -294,12 +152,9 @@ class RunStore:
         batch, measures, seconds
             As they were measured.
         """
-        with explained(self.path):
-            found = self._database.execute(
-                "SELECT batch, measures, seconds FROM points WHERE run = ? ORDER BY batch", (run,)
-            ).fetchall()
-        for batch, measures, seconds in found:
-            yield batch, _numbers(self._read(measures)), _numbers(self._read(seconds))
+        statement = "SELECT batch, measures, seconds FROM points WHERE run = ? ORDER BY batch"
+        for batch, measures, seconds in self._database.execute(statement, (run,)):
+            yield batch, numbers(self._read(measures)), numbers(self._read(seconds))
 
     def begin(self, config: Mapping[str, Any], environment: Mapping[str, Any]) -> RunInfo:
         """Enter a run, or find the one of that configuration.
@@ -321,17 +176,13 @@ class RunStore:
         StoreError
             The store cannot be written, or holds another configuration under the same name.
         """
-        id, text = run_id(config), _canonical(config)
-        with explained(self.path):
-            self._database.execute(
-                "INSERT OR IGNORE INTO runs VALUES (?, ?, ?, ?, 'unfinished', 0)",
-                (id, text, _canonical(environment), datetime.now(UTC).isoformat(timespec="seconds")),
-            )
+        self.require_writable()
+        id, text = run_id(config), canonical(config)
+        row = (id, text, canonical(environment), _now())
+        self._database.execute("INSERT OR IGNORE INTO runs VALUES (?, ?, ?, ?, 'unfinished', 0)", row)
         found = self.run(id)
-        if _canonical(found.config) != text:
-            message = (
-                f"run {id} in {self.path} was stored under another configuration: {_canonical(found.config)}"
-            )
+        if (other := canonical(found.config)) != text:
+            message = f"run {id} in {self.path} was stored under another configuration: {other}"
             raise StoreError(message)
         return found
 
@@ -352,26 +203,14 @@ class RunStore:
         StoreError
             The row could not be written.
         """
-        with explained(self.path), self._transaction():
-            self._database.execute(
-                "INSERT OR REPLACE INTO points VALUES (?, ?, ?, ?)",
-                (run, batch, _written(measures), _written(seconds)),
-            )
-            self._database.execute(
-                "UPDATE runs SET edits = max(edits, ?) WHERE id = ?", (measures["edits"], run)
-            )
+        with self._database.transaction():
+            self._keep_row(run, batch, measures, seconds)
+            made = "UPDATE runs SET edits = max(edits, ?) WHERE id = ?"
+            self._database.execute(made, (measures["edits"], run))
 
-    @contextmanager
-    def _transaction(self) -> Generator[None]:
-        self._database.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._database.execute("COMMIT")
-        except BaseException:
-            # A full disk may have undone it already.
-            if self._database.in_transaction:
-                self._database.execute("ROLLBACK")
-            raise
+    def _keep_row(self, run: str, batch: int, measures: Row, seconds: Row) -> None:
+        row = (run, batch, written(measures), written(seconds))
+        self._database.execute("INSERT OR REPLACE INTO points VALUES (?, ?, ?, ?)", row)
 
     def finish(self, run: str, status: str) -> None:
         """Say how a run ended.
@@ -388,8 +227,7 @@ class RunStore:
         StoreError
             It could not be written.
         """
-        with explained(self.path):
-            self._database.execute("UPDATE runs SET status = ? WHERE id = ?", (status, run))
+        self._database.execute("UPDATE runs SET status = ? WHERE id = ?", (status, run))
 
     def forget(self, run: str) -> None:
         """Drop a run: its rows, checkpoints and updates.
@@ -404,12 +242,12 @@ class RunStore:
         StoreError
             It could not be dropped.
         """
+        self.require_writable()
         files = self.files(run)
-        with explained(self.path):
-            # In this order a kill in between leaves a run that begins afresh, not one without its first rows.
-            self._database.execute("UPDATE runs SET status = 'unfinished', edits = 0 WHERE id = ?", (run,))
-            files.clear()
-            self._database.execute("DELETE FROM runs WHERE id = ?", (run,))
+        # In this order a kill in between leaves a run that begins afresh, not one without its first rows.
+        self._database.execute("UPDATE runs SET status = 'unfinished', edits = 0 WHERE id = ?", (run,))
+        files.clear()
+        self._database.execute("DELETE FROM runs WHERE id = ?", (run,))
 
     def adopt(self, other: RunStore, run: str) -> None:
         """Take an ended run over from another store of the same file system.
@@ -431,21 +269,19 @@ class RunStore:
         StoreError
             It could not be taken over.
         """
+        self.require_writable()
         info = other.run(run)
-        with self.files(run).locked(), explained(self.path):
+        with self.files(run).locked():
+            had = [own for own in self._begun_with(run) if own.id == run]
             # A row that is like the other's own is what a kill on the way left, files among it.
-            if any(replace(own, status=info.status, edits=info.edits) != info for own in self._named(run)):
+            if any(replace(own, status=info.status, edits=info.edits) != info for own in had):
                 self.forget(run)
-            with self._transaction():
+            with self._database.transaction():
                 self._database.execute("DELETE FROM runs WHERE id = ?", (run,))
-                self._database.execute(
-                    "INSERT INTO runs VALUES (?, ?, ?, ?, 'unfinished', ?)",
-                    (run, _canonical(info.config), _canonical(info.environment), info.created, info.edits),
-                )
-                self._database.executemany(
-                    "INSERT INTO points VALUES (?, ?, ?, ?)",
-                    ((run, n, _written(row), _written(seconds)) for n, row, seconds in other.rows(run)),
-                )
+                entry = (run, canonical(info.config), canonical(info.environment), info.created, info.edits)
+                self._database.execute("INSERT INTO runs VALUES (?, ?, ?, ?, 'unfinished', ?)", entry)
+                for batch, row, seconds in other.rows(run):
+                    self._keep_row(run, batch, row, seconds)
             other.files(run).move_to(self.files(run))
             self.finish(run, info.status)
 
@@ -474,17 +310,34 @@ class RunStore:
         StoreError
             They could not be written.
         """
-        text = "[" + ",".join(map(_written, rows)) + "]"
+        self.require_writable()
+        text = "[" + ",".join(map(written, rows)) + "]"
         where = environment() if computed_with is None else computed_with
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        with explained(self.path):
-            self._database.execute(
-                "INSERT OR IGNORE INTO experiments VALUES (?, ?, ?, ?, ?, ?)",
-                (experiment_id(name, config), name, _canonical(config), _canonical(where), now, text),
-            )
+        self._database.execute(
+            "INSERT OR IGNORE INTO experiments VALUES (?, ?, ?, ?, ?, ?)",
+            (experiment_id(name, config), name, canonical(config), canonical(where), _now(), text),
+        )
+
+    def has_experiment(self, name: str, config: Mapping[str, Any]) -> bool:
+        """Whether an experiment was kept.
+
+        Parameters
+        ----------
+        name
+            Of the kind.
+        config
+            What its rows depend on.
+
+        Returns
+        -------
+        bool
+            By `experiment_id`.
+        """
+        wanted = (experiment_id(name, config),)
+        return bool(self._database.execute("SELECT 1 FROM experiments WHERE id = ?", wanted))
 
     def experiments(self, name: str) -> dict[str, tuple[Row, list[Row]]]:
-        """What was kept of a kind of experiment.
+        """What was kept of a kind of experiment, the code that computed it apart.
 
         Parameters
         ----------
@@ -494,15 +347,17 @@ class RunStore:
         Returns
         -------
         dict
-            Configuration and rows by `experiment_id`, in the same order whenever they were kept.
+            Configuration and rows by `experiment_id`, in the same order whenever they were kept; of what
+            was measured again with other code the last.
         """
-        with explained(self.path):
-            found = self._database.execute(
-                "SELECT id, config, rows FROM experiments WHERE name = ? ORDER BY config", (name,)
-            ).fetchall()
+        latest: dict[str, tuple[str, Row, str]] = {}
+        for id, config, rows in self._database.experiments(name):
+            known = self._read(config)
+            known.pop("code", None)
+            latest[canonical(known)] = (id, known, rows)
         return {
-            id: (self._read(config), [_numbers(row) for row in self._parsed(rows, list)])
-            for id, config, rows in found
+            id: (known, [numbers(row) for row in self._database.parsed(rows, list)])
+            for _, (id, known, rows) in sorted(latest.items())
         }
 
     def environments(self) -> dict[str, list[Row]]:
@@ -513,14 +368,8 @@ class RunStore:
         dict
             "runs" and "experiments": an environment each.
         """
-        with explained(self.path):
-            return {
-                table: [
-                    self._read(text)
-                    for (text,) in self._database.execute(f"SELECT environment FROM {table} ORDER BY id")
-                ]
-                for table in ("runs", "experiments")
-            }
+        found = self._database.environments()
+        return {table: [self._read(text) for text in texts] for table, texts in found.items()}
 
     def files(self, run: str) -> RunFiles:
         """Where a run's checkpoints and updates are; the folder is made if missing.
@@ -546,41 +395,5 @@ class RunStore:
         return RunFiles(folder)
 
 
-def _written(row: Row) -> str:
-    """JSON has neither NaN nor infinity: null and a word stand for them."""
-    plain = {
-        name: (None if math.isnan(value) else str(value))
-        if isinstance(value, float) and not math.isfinite(value)
-        else value
-        for name, value in row.items()
-    }
-    return json.dumps(plain, ensure_ascii=False, allow_nan=False)
-
-
-def _numbers(row: Row) -> Row:
-    """A row as it was before `_written`."""
-    special = {None: math.nan, "inf": math.inf, "-inf": -math.inf}
-    return {
-        name: special[value] if value is None or value in ("inf", "-inf") else value
-        for name, value in row.items()
-    }
-
-
-def environment() -> Row:
-    """What a run is computed with: it may change the last bits of its numbers, hence is recorded."""
-    import platform
-
-    import numpy as np
-
-    import sphere_theory
-    from sphere_theory.records import source_hash
-
-    return {
-        "package": sphere_theory.__version__,
-        "source": source_hash(sphere_theory),
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "torch": torch.__version__,
-        "threads": torch.get_num_threads(),
-        "processor": platform.machine(),
-    }
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -30,15 +30,15 @@ import torch
 
 from sphere_theory.cluster import GPU
 from sphere_theory.editing.problem import LayerMemory
-from sphere_theory.errors import ClusterError, SphereTheoryError
-from sphere_theory.models.hub import first_line
-from sphere_theory.streams.files import InUseError, held
-from sphere_theory.streams.grid import Task
-from sphere_theory.streams.job import HostChoice, make_host, run_plan
-from sphere_theory.streams.plan import require_memory
-from sphere_theory.streams.runner import UNFINISHED, run_config, run_stream
-from sphere_theory.streams.sources import EditStream
-from sphere_theory.streams.store import RunStore, environment, run_id
+from sphere_theory.errors import ClusterError, SphereTheoryError, first_line
+from sphere_theory.files import InUseError, file_lock
+from sphere_theory.hosts.base import Edits, Host, StreamSpec
+from sphere_theory.streams.entries import environment, run_id
+from sphere_theory.streams.memory import require_memory
+from sphere_theory.streams.naming import run_config
+from sphere_theory.streams.runner import run_stream
+from sphere_theory.streams.specs import Task
+from sphere_theory.streams.store import RunStore
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 # Of scratch stores: machines may take turns at one.
-JOURNAL = "delete"
+_JOURNAL = "delete"
 
 # Seconds between two looks at a run that another process works on.
 POLL = 1.0
@@ -137,6 +137,7 @@ def run_sweep(
         outcomes.append(outcome)
         report(outcome)
 
+    store.require_writable()
     with _alone(store):
         place = _Place(store.path.resolve(), environment()["source"], checkpoint_seconds)
         sweep = _Sweep(store, client, place, known)
@@ -148,7 +149,7 @@ def run_sweep(
 def _alone(store: RunStore) -> Generator[None]:
     """Keep other sweeps off a store: two would take over the same runs."""
     try:
-        with held(store.path / "sweep.lock"):
+        with file_lock(store.path / "sweep.lock"):
             yield
     except InUseError as error:
         message = f"another sweep works on {store.path} ({error}); wait for it, or take another store"
@@ -166,13 +167,11 @@ class _Sweep:
 
     def named(self, tasks: Sequence[Task]) -> dict[str, Task]:
         """Tasks by the names of their runs, which only a worker can tell: its device makes the values."""
-        streams: dict[tuple[HostChoice, int], list[Task]] = {}
+        streams: dict[tuple[Host, StreamSpec, int], list[Task]] = {}
         for task in tasks:
-            streams.setdefault((task.host, task.threads), []).append(task)
+            streams.setdefault((task.host, task.stream, task.threads), []).append(task)
         futures = {
-            self.client.submit(
-                _names, group, self.place, pure=False, resources=_resources(group[0].host)
-            ): group
+            self.client.submit(_names, group, self.place, pure=False, resources=_resources(group[0])): group
             for group in streams.values()
         }
         found: dict[str, Task] = {}
@@ -189,7 +188,7 @@ class _Sweep:
 
     def compute(self, named: Mapping[str, Task]) -> None:
         """Compute and store the runs that the store has not."""
-        ended = {info.id: info.status for info in self.store.runs() if info.status != UNFINISHED}
+        ended = {info.id: info.status for info in self.store.runs() if info.ended}
         futures: dict[Future, str] = {}
         for run, task in named.items():
             if run in ended:
@@ -197,7 +196,7 @@ class _Sweep:
                 shutil.rmtree(self.place.scratch(run), ignore_errors=True)
                 self.known(Outcome(task, run, ended[run]))
             else:
-                where = {"key": self.place.key(run), "resources": _resources(task.host)}
+                where = {"key": self.place.key(run), "resources": _resources(task)}
                 futures[self.client.submit(_run_to_its_end, task, run, self.place, **where)] = run
         self._collect(futures, lambda run, _, error: self.known(self._stored(named[run], run, error)))
 
@@ -223,7 +222,7 @@ class _Sweep:
             return Outcome(task, run, error=error)
         scratch = self.place.scratch(run)
         try:
-            with RunStore(scratch, journal=JOURNAL) as other:
+            with RunStore(scratch, journal=_JOURNAL) as other:
                 self.store.adopt(other, run)
         except SphereTheoryError as error:
             return Outcome(task, run, error=str(error))
@@ -231,8 +230,8 @@ class _Sweep:
         return Outcome(task, run, self.store.run(run).status, computed=True)
 
 
-def _resources(host: HostChoice) -> dict[str, float] | None:
-    return {GPU: 1} if host.device.startswith("cuda") else None
+def _resources(task: Task) -> dict[str, float] | None:
+    return {GPU: 1} if task.stream.device.startswith("cuda") else None
 
 
 def failure(future: Future) -> str:
@@ -279,11 +278,9 @@ def _names(tasks: list[Task], place: _Place) -> list[str]:
 
 def _run_to_its_end(task: Task, run: str, place: _Place) -> None:
     """Compute a run in its scratch store, from where another process may have left it."""
-    require_memory(run_plan(task.host, task.editor, batch=task.batch), task.host.device)
+    require_memory(task.memory, task.stream.device)
     memory, stream = _host(task, place)
-    with RunStore(place.scratch(run), journal=JOURNAL) as store:
-        # Another version's run cannot be taken up; one that had ended stands as it would in any store.
-        stale = any(i.status == UNFINISHED and i.environment["source"] != place.source for i in store.runs())
+    with RunStore(place.scratch(run), journal=_JOURNAL) as store:
         while True:
             try:
                 run_stream(
@@ -295,7 +292,6 @@ def _run_to_its_end(task: Task, run: str, place: _Place) -> None:
                     batch=task.batch,
                     keep_updates=task.keep_updates,
                     checkpoint_seconds=place.checkpoint_seconds,
-                    resume=not stale,
                 )
                 return
             except InUseError:
@@ -303,17 +299,17 @@ def _run_to_its_end(task: Task, run: str, place: _Place) -> None:
                 sleep(POLL)
 
 
-def _host(task: Task, place: _Place) -> tuple[LayerMemory, EditStream]:
+def _host(task: Task, place: _Place) -> tuple[LayerMemory, Edits]:
     source = environment()["source"]
     if source != place.source:
         expected = f"workers with the driver's version of the package (source {place.source})"
         raise ClusterError("scheduler", expected, f"one with source {source}")
     # Last bits depend on it, the stream's among them.
     torch.set_num_threads(task.threads)
-    return _made(task.host, task.threads, place.store / "keys")
+    return _made(task.host, task.stream, task.threads, place.store / "keys")
 
 
 @lru_cache(maxsize=1)
-def _made(host: HostChoice, threads: int, keys: Path) -> tuple[LayerMemory, EditStream]:
+def _made(host: Host, stream: StreamSpec, threads: int, keys: Path) -> tuple[LayerMemory, Edits]:
     """Tasks of one stream follow each other: the next one finds it made."""
-    return make_host(host, keys)
+    return host.make(stream, keys)

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from sphere_theory.errors import InputError
-from sphere_theory.study.page import number, span, table
+from sphere_theory.study.markdown import span
 
-COMMITTED = Path(__file__).with_name("estimates.json")
+_COMMITTED = Path(__file__).with_name("estimates.json")
 
 # The two predictors that claim and verdict are about.
 ENERGY, SIZE = "energy_level", "edit_norm"
@@ -125,6 +125,10 @@ class HostEstimates:
         return next(one for one in self.signals if one.name == name)
 
 
+# What an audit may come to.
+VERDICTS = ("holds", "violated", "undecided", "not applicable")
+
+
 @dataclass(frozen=True)
 class Audited:
     """Verdicts of Theorem 1 along streams.
@@ -134,7 +138,7 @@ class Audited:
     points, streams
         How many were audited.
     counts
-        Of "step" and "total", by constant, by verdict.
+        Of "step" and "total", by constant, by one of `VERDICTS`.
     """
 
     points: int
@@ -200,7 +204,7 @@ def committed_estimates() -> Estimates:
     Estimates
         Read from the package once.
     """
-    return read_estimates(COMMITTED.read_text(encoding="utf-8"))
+    return read_estimates(_COMMITTED.read_text(encoding="utf-8"))
 
 
 def _dumped(value: Any) -> str:
@@ -234,84 +238,3 @@ def _estimate(found: Mapping[str, float | None]) -> Estimate:
 
 def _number(value: float | None) -> float:
     return math.nan if value is None else float(value)
-
-
-# --- the same numbers as Markdown ----------------------------------------------------------------
-
-_HEAD = (
-    "predictor",
-    "ρ with efficacy before collapse",
-    "the same, given edits",
-    "AUC, near collapse",
-    "collapses warned of, and lead",
-    "false alarms",
-)
-
-
-def about(host: str, runs: int, seeds: int, edits: int) -> str:
-    """What a paragraph of the findings is about."""
-    return f"**{host}** ({runs} runs, {seeds} seeds, to {edits:,} edits)"
-
-
-def predicted(found: HostEstimates) -> Lines:
-    """A host's part of the findings' first section.
-
-    Parameters
-    ----------
-    found
-        Its numbers.
-
-    Yields
-    ------
-    str
-        Paragraphs of Markdown.
-    """
-    yield about(found.host, found.runs, found.seeds, found.edits) + ":"
-    yield table(_HEAD, [_cells(one) for one in found.signals])
-    yield (
-        f"Better warnings than |ΔHE| (interval of the difference above 0): {_named(found.better)}. "
-        f"Worse: {_named(found.worse)}."
-    )
-
-
-def _cells(one: Signal) -> tuple[str, ...]:
-    return (
-        one.label,
-        *(str(found) for found in (one.correlation, one.given_edits, one.area)),
-        f"{number(one.warned, '.0%')}, {number(one.lead, ',.0f')} edits",
-        number(one.early, ".0%"),
-    )
-
-
-def _named(labels: Sequence[str]) -> str:
-    return "; ".join(labels) or "none"
-
-
-WAYS = {"step": "single steps", "total": "whole ways"}
-VERDICTS = ("holds", "violated", "undecided", "not applicable")
-
-
-def audits(found: Audited) -> Lines:
-    """The findings' table of audits along streams; a verdict has its column if it occurs.
-
-    Parameters
-    ----------
-    found
-        Its numbers.
-
-    Yields
-    ------
-    str
-        Paragraphs of Markdown.
-    """
-    every = [counts for kinds in found.counts.values() for counts in kinds.values()]
-    shown = [verdict for verdict in VERDICTS if verdict != "undecided" or any(c.get(verdict) for c in every)]
-    yield f"Audits at {found.points:,} points of {found.streams} streams:"
-    yield table(
-        ("of", "constant", *shown),
-        [
-            (WAYS[way], f"K {kind}", *(f"{counts.get(verdict, 0):,}" for verdict in shown))
-            for way, kinds in found.counts.items()
-            for kind, counts in kinds.items()
-        ],
-    )

@@ -1,18 +1,16 @@
-"""What the study runs: grids of streams, one TOML file each, and experiments."""
+"""What the study runs: grids of streams, one TOML file each, and the experiments of all questions."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from sphere_theory.analysis import cost, interventions, neuron_maps, probed, spaces
-from sphere_theory.analysis.experiment import Experiment
-from sphere_theory.streams.grid import Task, read_grid
+from sphere_theory.experiments.base import Experiment
+from sphere_theory.streams.grid import read_grid
+from sphere_theory.streams.specs import Task
+from sphere_theory.study.question import questions
 
 FULL, QUICK = "full", "quick"
-
-# Modules of experiments, each with its tasks. Probes first: where keys of a layer are recorded, others wait.
-_EXPERIMENTS = (probed, interventions, spaces, neuron_maps, cost)
 
 
 @dataclass(frozen=True)
@@ -48,9 +46,9 @@ def plan(*, quick: bool = False) -> Plan:
         Every run once, the longest first, so that no worker is left with a long one at the end.
     """
     tasks = [task for path in grids(quick=quick) for task in read_grid(path)]
-    tasks.sort(key=lambda task: -task.host.edits)
-    experiments = [one for module in _EXPERIMENTS for one in module.tasks(quick)]
-    return Plan(tuple(dict.fromkeys(tasks)), tuple(experiments))
+    tasks.sort(key=lambda task: -task.stream.edits)
+    experiments = [one for question in questions() for one in question.experiments(quick)]
+    return Plan(tuple(dict.fromkeys(tasks)), tuple(dict.fromkeys(experiments)))
 
 
 def grids(*, quick: bool = False) -> list[Path]:

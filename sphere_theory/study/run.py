@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sphere_theory.analysis.experiment import Experiment
 from sphere_theory.errors import SphereTheoryError
-from sphere_theory.streams.files import held
-from sphere_theory.streams.store import RunStore, environment, experiment_id
+from sphere_theory.experiments.base import Experiment
+from sphere_theory.files import file_lock
+from sphere_theory.streams.entries import environment
+from sphere_theory.streams.store import RunStore
 from sphere_theory.streams.sweep import Outcome, failure, run_sweep
 from sphere_theory.study.plan import Plan
 
@@ -22,7 +23,7 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Result:
+class StudyResult:
     """What became of a run or an experiment.
 
     Attributes
@@ -40,7 +41,7 @@ class Result:
     error: str = ""
 
 
-Report = Callable[[Result], None]
+Report = Callable[[StudyResult], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +63,7 @@ class Stage:
     report: Report
 
 
-def run_study(plan: Plan, stage: Stage) -> list[Result]:
+def run_study(plan: Plan, stage: Stage) -> list[StudyResult]:
     """Run everything in a plan that the store has not: streams, experiments, and last of all what is timed.
 
     Parameters
@@ -74,7 +75,7 @@ def run_study(plan: Plan, stage: Stage) -> list[Result]:
 
     Returns
     -------
-    list of Result
+    list of StudyResult
         One for each run and experiment.
 
     Raises
@@ -84,16 +85,17 @@ def run_study(plan: Plan, stage: Stage) -> list[Result]:
     StoreError
         The store cannot be read or written.
     """
-    results: list[Result] = []
+    results: list[StudyResult] = []
 
-    def known(result: Result) -> None:
+    def known(result: StudyResult) -> None:
         results.append(result)
         stage.report(result)
 
     def told(outcome: Outcome) -> None:
-        known(Result(str(outcome.task), outcome.computed, outcome.error))
+        known(StudyResult(str(outcome.task), outcome.computed, outcome.error))
 
-    with held(stage.store.path / "study.lock"):
+    stage.store.require_writable()
+    with file_lock(stage.store.path / "study.lock"):
         _run(plan, stage, told, known)
     return results
 
@@ -108,26 +110,30 @@ def _run(plan: Plan, stage: Stage, told: Callable[[Outcome], None], known: Repor
         try:
             rows = experiment.rows(stage.store.path / "keys")
         except SphereTheoryError as error:
-            known(Result(str(experiment), False, str(error)))
+            known(StudyResult(str(experiment), False, str(error)))
         else:
             _keep(experiment, rows, environment(), stage.store, known)
 
 
 def _missing(experiments: Sequence[Experiment], store: RunStore, known: Report) -> list[Experiment]:
     """Those that the store has not; the others are told of."""
-    kept = {id for name in {one.name for one in experiments} for id in store.experiments(name)}
     missing = []
     for one in experiments:
-        if experiment_id(one.name, one.config()) in kept:
-            known(Result(str(one), False))
+        if store.has_experiment(one.name, _named(one)):
+            known(StudyResult(str(one), False))
         else:
             missing.append(one)
     return missing
 
 
+def _named(experiment: Experiment) -> Row:
+    """What its rows depend on."""
+    return experiment.config() | {"code": experiment.code()}
+
+
 def _keep(experiment: Experiment, rows: list[Row], where: Row, store: RunStore, known: Report) -> None:
-    store.keep_experiment(experiment.name, experiment.config(), rows, where)
-    known(Result(str(experiment), True))
+    store.keep_experiment(experiment.name, _named(experiment), rows, where)
+    known(StudyResult(str(experiment), True))
 
 
 def _on_workers(experiments: Sequence[Experiment], store: RunStore, client: Client, known: Report) -> None:
@@ -139,7 +145,7 @@ def _on_workers(experiments: Sequence[Experiment], store: RunStore, client: Clie
         for future in as_completed(list(futures)):
             experiment = futures.pop(future)
             if error := failure(future):
-                known(Result(str(experiment), False, error))
+                known(StudyResult(str(experiment), False, error))
             else:
                 rows, where = future.result()
                 _keep(experiment, rows, where, store, known)

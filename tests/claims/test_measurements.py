@@ -10,8 +10,6 @@ import pandas as pd
 import pytest
 import torch
 
-from sphere_theory.analysis.controls import RIDGE, split_keys
-from sphere_theory.analysis.edits import memit_update
 from sphere_theory.claims import Context, Finding, ledger
 from sphere_theory.claims.measurements import (
     along_streams,
@@ -27,7 +25,9 @@ from sphere_theory.claims.measurements import (
 )
 from sphere_theory.claims.measurements.base import Measurement, against, proportion, rate_text
 from sphere_theory.claims.streams import Streamed
-from sphere_theory.models.activations import second_moment
+from sphere_theory.experiments.edits import memit_update
+from sphere_theory.experiments.operator_effects import RIDGE, split_keys
+from sphere_theory.models.moments import second_moment
 from sphere_theory.study.estimates import committed_estimates
 
 
@@ -37,15 +37,6 @@ def _context(**found: Any) -> Context:
     for name, rows in found.items():
         context.once(name.replace("_", " "), lambda rows=rows: rows)
     return context
-
-
-def test_what_claims_share_is_computed_once():
-    calls: list[int] = []
-    context = Context()
-    for _ in range(2):
-        assert context.once("a", lambda: calls.append(1)) is None
-    assert calls == [1]
-    assert Context().once("a", lambda: 2) == 2
 
 
 # --- rivals -------------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ from sphere_theory import (
     strategies,
 )
 from sphere_theory.editing.control import KINDS
-from sphere_theory.editing.problem import Editor
+from sphere_theory.editing.editor import Editor
 from sphere_theory.errors import RangeError
 from sphere_theory.projection import edit_norm
 

@@ -93,7 +93,7 @@ def test_a_large_ridge_moves_nothing() -> None:
 def test_a_real_layer() -> None:
     """The right rotation of MiniLM's layer 3 keeps its energy and takes two thirds of the residual away."""
     from sphere_theory import load_layer, second_moment
-    from sphere_theory.models.activations import minilm_keys
+    from sphere_theory.models.minilm_keys import minilm_keys
 
     keys = minilm_keys([3])[3].matrix.double()
     W = load_layer("minilm", "encoder.layer.3.output.dense.weight").double()

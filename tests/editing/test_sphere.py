@@ -26,7 +26,8 @@ from sphere_theory import (
     principal_space,
     strategies,
 )
-from sphere_theory.editing.problem import Editor, Step
+from sphere_theory.editing.editor import Editor
+from sphere_theory.editing.problem import Step
 from sphere_theory.errors import RangeError
 
 N, D = 6, 10

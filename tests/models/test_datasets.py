@@ -12,8 +12,7 @@ import pytest
 
 from sphere_theory.errors import ModelError
 from sphere_theory.models import datasets
-from sphere_theory.models.activations import reference_sentences
-from sphere_theory.models.datasets import PromptSet, counterfact, packaged_prompts
+from sphere_theory.models.datasets import PromptSet, counterfact, packaged_prompts, reference_sentences
 
 
 @pytest.fixture(scope="module")

@@ -14,10 +14,17 @@ from typing import TypeAlias
 
 import pytest
 
-from proofs.kernel import KERNEL_PROOFS, SYMBOLS, KernelOutcome, KernelTheorem, check, check_kernel
-from proofs.kernel.__main__ import main
-from proofs.kernel.check import ALLOWED, TheoremOutcome, read_assumptions
-from proofs.kernel.statements import FILES, FOLDER
+from sphere_theory.proofs.kernel import (
+    KERNEL_PROOFS,
+    SYMBOLS,
+    KernelOutcome,
+    KernelTheorem,
+    check,
+    check_kernel,
+)
+from sphere_theory.proofs.kernel.__main__ import main
+from sphere_theory.proofs.kernel.check import ALLOWED, TheoremOutcome, read_assumptions
+from sphere_theory.proofs.kernel.statements import FILES, FOLDER
 
 needs_coqc = pytest.mark.skipif(
     shutil.which("coqc") is None, reason="needs coqc (Debian: apt-get install coq); none is installed"

@@ -13,11 +13,11 @@ from importlib import import_module
 import pytest
 import sympy as sp
 
-from proofs import PROOFS, angles, formulas, prove
-from proofs.__main__ import main
-from proofs.b10_edit_free import bound_at
-from proofs.cases import Case, draw_small
-from proofs.exact import (
+from sphere_theory.proofs import PROOFS, angles, formulas, prove
+from sphere_theory.proofs.__main__ import main
+from sphere_theory.proofs.b10_edit_free import bound_at
+from sphere_theory.proofs.cases import Case, draw_small
+from sphere_theory.proofs.exact import (
     angular_bound,
     certifiable,
     change,
@@ -31,9 +31,9 @@ from proofs.exact import (
     k_tri_squared,
     second_order,
 )
-from proofs.intervals import IV, Formula, Geometry, crosscheck, root
-from proofs.proof import Counterexample, Outcome, Proof, Step, equal, nonnegative, positive
-from proofs.words import Algebra, letter, with_transpose
+from sphere_theory.proofs.intervals import IV, Formula, Geometry, crosscheck, root
+from sphere_theory.proofs.noncommutative import Algebra, letter, with_transpose
+from sphere_theory.proofs.proof import Counterexample, Outcome, Proof, Step, equal, nonnegative, positive
 
 
 def a_proof(establish: Callable[[], bool]) -> Proof:
@@ -298,7 +298,7 @@ def test_a_step_fails_where_its_mathematics_is_wrong(
     claim: str, name: str, attribute: str, wrong: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (step,) = (step for step in prove(claim).steps if step.name == name)
-    monkeypatch.setattr(import_module(PROOFS[claim]), attribute, wrong)
+    monkeypatch.setattr(import_module(f"sphere_theory.proofs.{PROOFS[claim]}"), attribute, wrong)
     assert not step.run().holds
 
 
@@ -325,7 +325,7 @@ def test_importing_the_registry_leaves_sympy_out() -> None:
 
 @pytest.mark.parametrize("claim", PROOFS)
 def test_modules_are_named_after_their_claim(claim: str) -> None:
-    assert PROOFS[claim].startswith(f"proofs.{claim.lower()}_")
+    assert PROOFS[claim].startswith(f"{claim.lower()}_")
 
 
 def test_help_lists_the_proofs(capsys: pytest.CaptureFixture[str]) -> None:

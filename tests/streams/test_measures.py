@@ -15,18 +15,18 @@ import pytest
 import torch
 from naive import check_refused
 from scipy.linalg import subspace_angles
-from small import EDITOR, MEASURES, small_host
+from small_layer import EDITOR, MEASURES, small_host
 
 from sphere_theory import LowRankUpdate, audit_bound, bound_constant, energy, uniform_energy
 from sphere_theory.bound import KINDS
+from sphere_theory.editing.editor import Editor
 from sphere_theory.editing.finetune import FineTune
 from sphere_theory.editing.memit_sequential import MemitSequential
-from sphere_theory.editing.problem import Editor
 from sphere_theory.editing.sphere import Sphere
 from sphere_theory.errors import RangeError
-from sphere_theory.streams.measures import Candidates, Gauge, Measures, step_bound
+from sphere_theory.hosts.edits import EditStream
+from sphere_theory.streams.measures import Evaluator, Measures, step_bound
 from sphere_theory.streams.runner import Run, run_stream
-from sphere_theory.streams.sources import EditStream
 from sphere_theory.streams.store import RunStore
 
 # 75 edits of 30 facts: most of them are replaced by later ones.
@@ -285,42 +285,6 @@ def test_float32_layers_are_measured_to_float32(tmp_path: Path) -> None:
 # --- parts ------------------------------------------------------------------------------------------
 
 
-def test_a_value_that_is_wanted_is_no_rival_of_itself() -> None:
-    values = torch.tensor([[0.0, 0.0], [1.0, 0.0], [5.0, 5.0]])
-    candidates = Candidates(values, torch.tensor([0, 1, 2]))
-    outputs = torch.tensor([[0.1, 0.0], [0.6, 0.0], [0.6, 0.0], [0.0, 9.0]])
-    labels = torch.tensor([0, 1, 0, 7])
-    wanted = torch.stack([values[0], values[1], values[0], torch.tensor([0.0, 9.0])])
-    assert candidates.found(outputs, wanted, labels).tolist() == [True, True, False, True]
-    # As near to a rival as to what is wanted: not found.
-    middle = torch.tensor([[0.5, 0.0]])
-    assert candidates.found(middle, values[:1], torch.tensor([0])).tolist() == [False]
-
-
-def test_many_outputs_are_compared_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    values = torch.randn((40, 6), generator=torch.Generator().manual_seed(0))
-    outputs = values + 0.8 * torch.randn((40, 6), generator=torch.Generator().manual_seed(1))
-    candidates, labels = Candidates(values, torch.arange(40)), torch.arange(40)
-    whole = candidates.found(outputs, values, labels)
-    assert 5 < whole.sum() < 35
-    monkeypatch.setattr("sphere_theory.streams.measures._BLOCK", 7)
-    assert torch.equal(candidates.found(outputs, values, labels), whole)
-    assert whole.tolist() == [bool(torch.cdist(y[None], values).argmin() == i) for i, y in enumerate(outputs)]
-
-
-def test_fewer_candidates_are_easier_and_are_the_same_for_the_same_seed() -> None:
-    memory, stream = small_host(60)
-    few, again, other = (
-        Gauge.prepare(replace(MEASURES, candidates=9, seed=seed), stream, memory).candidates
-        for seed in (1, 1, 2)
-    )
-    assert len(few.labels) == len(set(few.labels.tolist())) == 9
-    assert torch.equal(few.labels, again.labels)
-    assert not torch.equal(few.labels, other.labels)
-    assert torch.equal(few.values, stream.values[few.labels])
-    assert len(Gauge.prepare(MEASURES, stream, memory).candidates.labels) == 50
-
-
 @pytest.mark.parametrize("shape", [(4, 9), (9, 4), (5, 5)])
 def test_layers_of_any_shape_have_a_spectrum(shape: tuple[int, int]) -> None:
     from sphere_theory.streams.measures import _singular, _singular_values
@@ -344,10 +308,10 @@ def test_a_step_of_any_size_has_a_bound_unless_neurons_coincide() -> None:
 
 def test_a_layer_that_was_not_moved() -> None:
     memory, stream = small_host(12)
-    gauge = Gauge.prepare(MEASURES, stream, memory)
+    evaluator = Evaluator.prepare(MEASURES, stream, memory)
     nothing = LowRankUpdate(torch.zeros(16, 1).double(), torch.zeros(24, 1).double())
     later = replace(memory, edits=6)
-    row: dict[str, Any] = gauge.now_and_then(memory, later, nothing)
+    row: dict[str, Any] = evaluator.now_and_then(memory, later, nothing)
     assert row["specificity"] == 1
     assert (row["preserved_change"], row["R_max"]) == (0, 0)
     assert row["singular_drift"] < 1e-14

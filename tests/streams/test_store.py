@@ -9,8 +9,6 @@ import resource
 import shutil
 import signal
 import sqlite3
-import subprocess
-import sys
 import tempfile
 import warnings
 from collections.abc import Generator
@@ -23,21 +21,21 @@ import pytest
 import safetensors.torch
 import torch
 from naive import check_refused
-from small import EDITOR, MEASURES, check_same, rows_of, small_host
+from small_layer import EDITOR, MEASURES, check_same, rows_of, small_host
 
-import sphere_theory
 from sphere_theory.errors import InputError, RangeError
-from sphere_theory.streams import files
-from sphere_theory.streams.files import InUseError, StoreError, load_whole, save_whole
+from sphere_theory.files import InUseError, StoreError
+from sphere_theory.streams.database import Database
+from sphere_theory.streams.entries import environment, experiment_id
 from sphere_theory.streams.runner import Run, run_stream
-from sphere_theory.streams.store import RunStore, environment, experiment_id, run_id
+from sphere_theory.streams.store import RunStore
 
 CONFIG = {"editor": {"name": "memit", "clamp": None}, "stream": {"edits": 3}, "shape": [2, 2]}
 ENVIRONMENT = {"source": "0", "threads": 1}
 
 
-def run_small(store: RunStore, **settings: object) -> Run:
-    memory, stream = small_host()
+def run_small(store: RunStore, *, edits: int = 48, **settings: object) -> Run:
+    memory, stream = small_host(edits)
     return run_stream(
         memory, EDITOR, stream, MEASURES, store, batch=6, **{"checkpoint_seconds": 0.0, **settings}
     )
@@ -81,12 +79,6 @@ def test_rows_come_back_as_they_were(folder: Path) -> None:
         assert store.run(run).edits == 3
 
 
-def test_names_are_of_the_configuration_alone() -> None:
-    assert run_id({"a": 1, "b": [1, 2]}) == run_id({"b": [1, 2], "a": 1})
-    assert run_id({"a": 1}) != run_id({"a": 2})
-    assert len(run_id({})) == 12
-
-
 def test_runs_are_found_by_the_beginning_of_their_name(folder: Path) -> None:
     with RunStore(folder) as store:
         assert store.runs() == []
@@ -118,84 +110,6 @@ def test_a_store_is_read_while_a_run_writes(folder: Path) -> None:
                 assert reader.frame(info.id)["edits"].tolist()[-1] == row["edits"]
 
         run_stream(memory, EDITOR, stream, MEASURES, store, batch=12, report=look)
-
-
-def test_many_processes_make_one_store(folder: Path) -> None:
-    """All at once they make the folder, the tables and a run."""
-    code = (
-        "import sys; from sphere_theory.streams.store import RunStore\n"
-        "print('ready', flush=True); sys.stdin.readline()\n"
-        "for turn in range(20):\n"
-        "    with RunStore(sys.argv[1] + str(turn)) as store: store.begin({'editor': 1}, {})"
-    )
-    started = [
-        subprocess.Popen(
-            [sys.executable, "-W", "error", "-c", code, str(folder / "new" / "store")],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=os.environ | {"PYTHONPATH": str(Path(sphere_theory.__file__).parents[1])},
-        )
-        for _ in range(3)
-    ]
-    for process in started:
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"ready\n"
-    for process in started:
-        assert process.stdin is not None
-        process.stdin.write(b"\n")
-        process.stdin.flush()
-    for process in started:
-        _, said = process.communicate(timeout=120)
-        assert process.returncode == 0, said.decode()
-    for turn in range(20):
-        with RunStore(folder / "new" / f"store{turn}") as store:
-            assert len(store.runs()) == 1
-
-
-# --- files ------------------------------------------------------------------------------------------
-
-TENSORS = {
-    "odd": torch.arange(3.0),
-    "columns": torch.arange(12.0, dtype=torch.float64).reshape(3, 4).T,
-    "number": torch.tensor(7),
-    "empty": torch.zeros((4, 0)),
-    "part": torch.arange(10.0)[3:5],
-}
-
-
-def test_tensors_come_back_by_rows_and_aligned(folder: Path) -> None:
-    path = save_whole(folder, "some", TENSORS)
-    assert [found.name for found in folder.iterdir()] == [path.name]
-    found = load_whole(path)
-    assert found is not None
-    assert set(found) == set(TENSORS)
-    for name, tensor in found.items():
-        assert torch.equal(tensor, TENSORS[name])
-        assert tensor.is_contiguous()
-        assert tensor.data_ptr() % 64 == torch.empty(tensor.shape, dtype=tensor.dtype).data_ptr() % 64 == 0
-    assert save_whole(folder, "some", TENSORS) == path
-
-
-def test_a_name_is_refused_to_other_content(folder: Path) -> None:
-    path = save_whole(folder, "some", TENSORS)
-    content = bytearray(path.read_bytes())
-    content[-1] ^= 1
-    path.write_bytes(content)
-    assert load_whole(path) is None
-    with pytest.raises(StoreError, match=r"cannot use .*missing"):
-        load_whole(folder / "missing-00.safetensors")
-
-
-@pytest.mark.parametrize("broken", ["_checksum", "sync_folder"])
-def test_nothing_half_written_is_left(folder: Path, broken: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*args: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(files, broken, fail)
-    with pytest.raises(StoreError, match="the disk is full; nothing that was stored is lost"):
-        save_whole(folder, "some", TENSORS)
-    assert not list(folder.glob(".*"))
 
 
 def test_what_a_killed_process_left_is_cleared_away(folder: Path) -> None:
@@ -242,7 +156,7 @@ def test_no_room_for_another_file(folder: Path, size: int) -> None:
 def test_no_room_in_the_database(folder: Path) -> None:
     with RunStore(folder / "a") as store, RunStore(folder / "b") as other:
         whole = run_small(other)
-        pages = store._database.execute("PRAGMA page_count").fetchone()[0]
+        pages = store._database.execute("PRAGMA page_count")[0][0]
         store._database.execute(f"PRAGMA max_page_count = {pages + 2}")
         with pytest.raises(StoreError) as caught:
             run_small(store)
@@ -252,22 +166,24 @@ def test_no_room_in_the_database(folder: Path) -> None:
         check_same(run_small(store), whole)
 
 
-@pytest.mark.parametrize("what", ["fsync", "write"])
-def test_a_disk_that_fails_at_any_moment(folder: Path, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("owner", "what"), [(os, "fsync"), (Path, "write_text")])
+def test_a_disk_that_fails_at_any_moment(
+    folder: Path, owner: object, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with RunStore(folder / "a") as store, RunStore(folder / "b") as other:
         whole = run_small(other)
-        found, calls = getattr(os, what), 0
+        found, calls = getattr(owner, what), 0
 
-        def failing(*args: object) -> object:
+        def failing(*args: object, **kwargs: object) -> object:
             nonlocal calls
             calls += 1
             if calls % 3 == 1:
                 raise OSError(28, "No space left on device")
-            return found(*args)
+            return found(*args, **kwargs)
 
         for _ in range(4):
             with monkeypatch.context() as patch:
-                patch.setattr(os, what, failing)
+                patch.setattr(owner, what, failing)
                 try:
                     run_small(store)
                 except StoreError as error:
@@ -332,14 +248,6 @@ def test_a_store_that_is_a_file(folder: Path) -> None:
     assert path.read_text(encoding="utf-8") == "mine"
 
 
-def test_a_database_that_is_none(folder: Path) -> None:
-    (folder / "runs.sqlite").write_bytes(b"no database " * 100)
-    with pytest.raises(StoreError) as caught:
-        RunStore(folder)
-    check_one_line(caught.value, "file is not a database", str(folder))
-    assert (folder / "runs.sqlite").read_bytes().startswith(b"no database ")
-
-
 # --- other versions, other hands --------------------------------------------------------------------
 
 
@@ -357,7 +265,7 @@ def test_another_layout_is_left_alone(folder: Path) -> None:
     edited(folder, "PRAGMA user_version = 7")
     with pytest.raises(StoreError) as caught:
         RunStore(folder)
-    check_one_line(caught.value, f"cannot use {folder}: it has layout 7, this version reads 2")
+    check_one_line(caught.value, f"cannot use {folder}: it has layout 7, this version reads 3")
     edited(folder, "PRAGMA user_version = 1")
     with RunStore(folder) as store:
         assert rows_of(store, run.id) == rows
@@ -447,13 +355,13 @@ def test_a_run_is_taken_over(folder: Path) -> None:
         assert not list((folder / "scratch").rglob("*.safetensors"))
 
 
-@pytest.mark.parametrize("place", ["_transaction", "replace", "finish"])
+@pytest.mark.parametrize("place", ["transaction", "replace", "finish"])
 def test_a_takeover_that_is_cut_off_is_ended_by_the_next(
     folder: Path, place: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with RunStore(folder / "scratch", journal="delete") as scratch, RunStore(folder / "store") as store:
         run = run_small(scratch, keep_updates=True)
-        owner, calls = (Path if place == "replace" else RunStore), 0
+        owner, calls = {"transaction": Database, "replace": Path, "finish": RunStore}[place], 0
         found = getattr(owner, place)
 
         def cut_off(*arguments: object) -> object:
@@ -468,7 +376,7 @@ def test_a_takeover_that_is_cut_off_is_ended_by_the_next(
             patch.setattr(owner, place, cut_off)
             with pytest.raises(KeyboardInterrupt):
                 store.adopt(scratch, run.id)
-        assert [info.status for info in store.runs()] == ["unfinished"] * (place != "_transaction")
+        assert [info.status for info in store.runs()] == ["unfinished"] * (place != "transaction")
         store.adopt(scratch, run.id)
         adopted = run_small(store, keep_updates=True)
         assert torch.equal(adopted.weight, weight)
@@ -548,14 +456,6 @@ def test_experiments_come_in_one_order(folder: Path) -> None:
     assert len(found[0]) == 12
 
 
-def test_an_experiments_name_depends_on_kind_and_fields_alone() -> None:
-    same = experiment_id("made", {"seed": 0, "sizes": [1.0, 2.0]})
-    assert experiment_id("made", SIZES) == same
-    assert experiment_id("made", SIZES | {"sizes": (1.0, 2.0)}) == same
-    others = {experiment_id("another", SIZES), experiment_id("made", SIZES | {"seed": 1}), run_id(SIZES)}
-    assert len(others | {same}) == 4
-
-
 def test_rows_that_cannot_be_written_leave_nothing(folder: Path) -> None:
     with RunStore(folder) as store:
         with pytest.raises(TypeError):
@@ -563,22 +463,43 @@ def test_rows_that_cannot_be_written_leave_nothing(folder: Path) -> None:
         assert store.experiments("made") == {}
 
 
-def test_a_store_of_the_first_layout_is_brought_up_to_date(folder: Path) -> None:
+@pytest.mark.parametrize("layout", [1, 2])
+def test_a_store_of_an_earlier_layout_is_read_and_not_added_to(folder: Path, layout: int) -> None:
     with RunStore(folder) as store:
         run = run_small(store)
         expected = rows_of(store, run.id)
+        store.keep_experiment("upkeep", SIZES, [{"value": 1}])
     with closing(sqlite3.connect(folder / "runs.sqlite")) as database:
-        database.execute("DROP TABLE experiments")
-        database.execute("PRAGMA user_version = 1")
+        if layout == 1:
+            database.execute("DROP TABLE experiments")
+        database.execute(f"PRAGMA user_version = {layout}")
         database.commit()
     with RunStore(folder) as store:
         assert [info.id for info in store.runs()] == [run.id]
-        assert store.experiments("made") == {}
-        store.keep_experiment("made", SIZES, [{"value": 1}])
-        assert len(store.experiments("made")) == 1
         assert rows_of(store, run.id) == expected
-    with closing(sqlite3.connect(folder / "runs.sqlite")) as database:
-        assert database.execute("PRAGMA user_version").fetchone() == (2,)
+        assert len(store.experiments("energy-stabilization")) == layout - 1
+        assert list(store.environments()) == ["runs", "experiments"][:layout]
+        for add in (
+            lambda: run_small(store, edits=12),
+            lambda: run_small(store, resume=False),
+            lambda: store.keep_experiment("made", SIZES, [{"value": 1}]),
+            lambda: store.forget(run.id),
+        ):
+            with pytest.raises(StoreError) as caught:
+                add()
+            check_one_line(caught.value, f"cannot add to {folder}: it has layout {layout}", "can be read")
+        assert rows_of(store, run.id) == expected
+
+
+def test_what_was_measured_again_with_other_code_takes_the_place_of_the_first(folder: Path) -> None:
+    with RunStore(folder) as store:
+        for code in ("one", "two"):
+            config = SIZES | {"code": code}
+            assert not store.has_experiment("made", config)
+            store.keep_experiment("made", config, [{"value": len(code), "by": code}])
+            assert store.has_experiment("made", config)
+        ((config, rows),) = store.experiments("made").values()
+    assert (config, rows) == (SIZES | {"sizes": [1.0, 2.0]}, [{"value": 3, "by": "two"}])
 
 
 def test_a_store_tells_what_its_numbers_were_computed_with(folder: Path) -> None:

@@ -20,16 +20,18 @@ import pytest
 import torch
 from command import command
 from distributed import Client
-from small import check_same
+from small_layer import check_same
 from workers import Workers, wait_for
 
 from sphere_theory.errors import ClusterError, RangeError
-from sphere_theory.streams import plan, sweep
-from sphere_theory.streams.files import InUseError, StoreError, held
-from sphere_theory.streams.grid import Task, expand
-from sphere_theory.streams.job import HostChoice, make_host
-from sphere_theory.streams.runner import Run, run_config, run_stream
-from sphere_theory.streams.store import RunInfo, RunStore, environment
+from sphere_theory.files import InUseError, file_lock
+from sphere_theory.hosts.checkpoint import CheckpointLayer
+from sphere_theory.streams import memory, sweep
+from sphere_theory.streams.entries import RunInfo, environment
+from sphere_theory.streams.grid import expand
+from sphere_theory.streams.runner import Run, run_stream
+from sphere_theory.streams.specs import Task
+from sphere_theory.streams.store import RunStore
 from sphere_theory.streams.sweep import Outcome, run_sweep
 
 GRID: dict[str, Any] = {
@@ -67,7 +69,7 @@ def one_thread() -> Generator[None]:
 def alone(task: Task, store: RunStore) -> Run:
     """The run in this process."""
     with one_thread():
-        memory, stream = make_host(task.host, store.path / "keys")
+        memory, stream = task.host.make(task.stream, store.path / "keys")
         return run_stream(memory, task.editor, stream, task.measures, store, batch=task.batch)
 
 
@@ -157,7 +159,7 @@ def test_one_failure_leaves_the_others(workers: Workers, folder: Path) -> None:
 
 def test_a_host_that_is_not_there(workers: Workers, folder: Path) -> None:
     tasks = expand(GRID | {"edits": 6})
-    lost = replace(tasks[0], host=HostChoice(str(folder / "gone.safetensors"), tensor="W", source="gaussian"))
+    lost = replace(tasks[0], host=CheckpointLayer(str(folder / "gone.safetensors"), "W"))
     with workers.client() as client, RunStore(folder) as store:
         bad, good = run_sweep([lost, tasks[1]], store, client)
         assert (bad.task, bad.run, bad.status) == (lost, "", "")
@@ -213,7 +215,7 @@ def test_the_driver_is_killed(folder: Path) -> None:
 
 def is_of(info: RunInfo, task: Task) -> bool:
     config = info.config
-    return (config["editor"], config["stream"]["seed"]) == (task.editor.record(), task.host.seed)
+    return (config["editor"], config["stream"]["seed"]) == (task.editor.record(), task.stream.seed)
 
 
 # --- on a worker ---------------------------------------------------------------------------------
@@ -250,22 +252,8 @@ def test_a_run_that_another_process_works_on_is_waited_for(
             assert other.run(run).status == "complete"
 
 
-def test_another_versions_unfinished_run_is_begun_afresh(task: Task, folder: Path) -> None:
-    place = a_place(folder)
-    with one_thread():
-        (run,) = sweep._names([task], place)
-        memory, stream = sweep._host(task, place)
-        config = run_config(memory, task.editor, stream, task.measures, batch=task.batch)
-        with RunStore(place.scratch(run), journal="delete") as store:
-            assert store.begin(config, environment() | {"source": "old"}).id == run
-            with pytest.raises(StoreError, match="was begun with other code"):
-                run_stream(memory, task.editor, stream, task.measures, store, batch=task.batch)
-            sweep._run_to_its_end(task, run, place)
-            assert store.run(run).status == "complete"
-
-
 def test_what_does_not_fit_is_refused(task: Task, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plan, "free_memory", lambda device: 0)
+    monkeypatch.setattr(memory, "free_memory", lambda device: 0)
     place = a_place(folder)
     with one_thread():
         (run,) = sweep._names([task], place)
@@ -274,13 +262,13 @@ def test_what_does_not_fit_is_refused(task: Task, folder: Path, monkeypatch: pyt
     assert not place.scratch(run).exists()
 
 
-def test_a_gpu_is_asked_for_by_its_label() -> None:
-    assert sweep._resources(HostChoice("synthetic", device="cuda:1")) == {"GPU": 1}
-    assert sweep._resources(HostChoice("synthetic")) is None
+def test_a_gpu_is_asked_for_by_its_label(task: Task) -> None:
+    assert sweep._resources(replace(task, stream=replace(task.stream, device="cuda:1"))) == {"GPU": 1}
+    assert sweep._resources(task) is None
 
 
 def test_two_sweeps_of_one_store(folder: Path, workers: Workers) -> None:
-    with RunStore(folder) as store, workers.client() as client, held(folder / "sweep.lock"):
+    with RunStore(folder) as store, workers.client() as client, file_lock(folder / "sweep.lock"):
         refused = pytest.raises(InUseError, match=f"another sweep works on .*process {os.getpid()}")
         with refused:
             run_sweep([], store, client)

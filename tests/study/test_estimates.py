@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import math
-import re
-from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-from sphere_theory.analysis.runs import PREDICTORS
 from sphere_theory.errors import InputError
 from sphere_theory.study.estimates import (
     ENERGY,
@@ -20,44 +16,16 @@ from sphere_theory.study.estimates import (
     Estimates,
     HostEstimates,
     Signal,
-    audits,
     committed_estimates,
-    predicted,
     read_estimates,
     rounded,
 )
+from sphere_theory.study.predictors import PREDICTORS
 
-FINDINGS = Path(__file__).parents[2] / "docs" / "findings.md"
 SIGNAL = Signal(ENERGY, "HE", Estimate(-0.5, -0.75, -0.25), NONE, Estimate(0.625, 0.5, 0.75), 0.5, 300.0, 0.1)
 HOST = HostEstimates("a layer", 4, 2, 1500, (SIGNAL,), (), ("edit count",))
 COUNTS = {"holds": 3, "violated": 1, "undecided": 0, "not applicable": 2}
 AUDITED = Audited(6, 2, {"step": {"triangle": COUNTS}, "total": {"triangle": COUNTS}})
-
-
-def _part(question: str) -> str:
-    parts = re.split(r"^## ", FINDINGS.read_text(encoding="utf-8"), flags=re.M)
-    return next(part for part in parts if part.startswith(question))
-
-
-def test_the_committed_findings_print_the_committed_estimates_number_by_number():
-    found = committed_estimates()
-    section = _part("Does hyperspherical energy predict")
-    printed = "\n\n".join(line for host in found.hosts for line in predicted(host))
-    assert printed in section
-    # Nothing else is in that section: its head, the tables, and what was not tested.
-    assert len(section) - len(printed) < 300
-    assert found.audited is not None
-    assert "\n\n".join(audits(found.audited)) in _part("Does |ΔV|")
-
-
-def test_a_changed_number_shows_in_the_findings():
-    section = _part("Does hyperspherical energy predict")
-    for host in committed_estimates().hosts:
-        for k, one in enumerate(host.signals):
-            value = one.area.value
-            other = replace(one, area=replace(one.area, value=value + (0.01 if value < 0.9 else -0.01)))
-            signals = (*host.signals[:k], other, *host.signals[k + 1 :])
-            assert "\n\n".join(predicted(replace(host, signals=signals))) not in section
 
 
 def test_every_host_has_every_predictor_with_the_two_that_the_verdict_is_about():
@@ -96,12 +64,3 @@ def test_intervals_meet_where_they_overlap():
 def test_text_and_json_are_made_of_the_same_digits():
     assert rounded(0.12345678) == 0.123457
     assert Estimate.of({"area": 0.12345678, "low": 0.1, "high": 1.0}, "area").value == 0.123457
-
-
-def test_a_verdict_that_never_occurs_has_no_column():
-    (_, plain) = audits(AUDITED)
-    assert "undecided" not in plain
-    some = {"step": {"triangle": COUNTS | {"undecided": 7}}, "total": {}}
-    (_, shown) = audits(replace(AUDITED, counts=some))
-    assert "| of | constant | holds | violated | undecided | not applicable |" in shown
-    assert "| single steps | K triangle | 3 | 1 | 7 | 2 |" in shown

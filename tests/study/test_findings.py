@@ -7,22 +7,26 @@ import shutil
 
 import numpy as np
 import pytest
-from made import made_run, made_study
-from tiny import keep_tiny
+from run_factory import made_run, made_study
+from tiny_experiments import keep_tiny
 
-from sphere_theory.analysis import selection
-from sphere_theory.analysis.gains import gains
-from sphere_theory.analysis.resampling import mean_interval
-from sphere_theory.analysis.runs import METRICS, gather
 from sphere_theory.errors import InputError
-from sphere_theory.figures.from_store import experiment_frame
+from sphere_theory.hosts.base import METRICS
 from sphere_theory.streams.store import RunStore
-from sphere_theory.study import answers, reviews
-from sphere_theory.study.estimates import Lines
-from sphere_theory.study.findings import SECTIONS, findings, write_findings
-from sphere_theory.study.page import number, span
+from sphere_theory.study.choices import paired
+from sphere_theory.study.estimates import Estimates
+from sphere_theory.study.findings import findings, write_findings
+from sphere_theory.study.markdown import number, span
+from sphere_theory.study.question import Lines, Material, Question, questions
+from sphere_theory.study.questions.prediction import host_estimates
+from sphere_theory.study.questions.principal_space import QUESTION as TURNING
+from sphere_theory.study.questions.protection import gains
+from sphere_theory.study.questions.theorem import audit_counts
+from sphere_theory.study.run_table import experiment_rows, load_points
+from sphere_theory.study.statistics import mean_interval
 
 NOTHING = "The store holds nothing about it."
+SECTIONS = questions()
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +99,8 @@ def test_the_same_store_says_the_same_byte_for_byte(filled, text, tmp_path):
     shutil.copytree(filled, copy)
     with RunStore(copy) as store:
         write_findings(store, tmp_path / "docs" / "findings.md")
-        expected = answers.Material(store).estimates
+        material = Material(store)
+        expected = Estimates(host_estimates(material), audit_counts(material.points))
     assert (tmp_path / "docs" / "findings.md").read_bytes() == text.encode()
     assert sorted(path.name for path in (tmp_path / "docs").iterdir()) == ["findings.json", "findings.md"]
     assert (tmp_path / "docs" / "findings.json").read_text() == expected.json()
@@ -103,9 +108,9 @@ def test_the_same_store_says_the_same_byte_for_byte(filled, text, tmp_path):
 
 def test_gains_are_those_of_the_store(filled, text):
     with RunStore(filled) as store:
-        points = gather(store)
+        points = load_points(store)
     (host,) = points["host"].unique()
-    found = gains(selection.paired(points, host))
+    found = gains(paired(points, host))
     rows = _rows(_section(text, "Does projecting edits protect"))
     assert rows[0] == ["editor", *METRICS]
     assert len(rows[1:]) == found["base"].nunique() == 3
@@ -116,7 +121,7 @@ def test_gains_are_those_of_the_store(filled, text):
 
 def test_audits_are_counted(filled, text):
     with RunStore(filled) as store:
-        points = gather(store)
+        points = load_points(store)
     rows = _rows(_section(text, "Does |ΔV|"))
     for words, column in (("single steps", "step_certified"), ("whole ways", "total_certified")):
         counts = points[column].value_counts()
@@ -128,7 +133,7 @@ def test_audits_are_counted(filled, text):
 
 def test_keys_are_described_by_their_rows(filled, text):
     with RunStore(filled) as store:
-        keys = experiment_frame(store, "keys")
+        keys = experiment_rows(store, "keys")
     sets = keys[(keys["kind"] == "set") & (keys["of"] == "preserved") & (keys["keys"] == 10)]
     ratio = keys[keys["kind"] == "spectrum"]["participation"].mean()
     off = span(mean_interval(sets["error_best"].to_numpy()), ".3f")
@@ -146,7 +151,7 @@ def test_the_projection_costs_what_its_rows_say(text):
 
 def test_interventions_are_paired_by_seed(filled, text):
     with RunStore(filled) as store:
-        frame = experiment_frame(store, "upkeep")
+        frame = experiment_rows(store, "energy-stabilization")
     last = frame[frame["edits"] == 20].pivot(index="seed", columns="arm", values="specificity")
     expected = span(mean_interval((last["HE held"] - last["none"]).to_numpy()), "+.3f")
     (row,) = [row for row in _rows(_section(text, "Is energy a cause")) if row[2] == "HE held − none"]
@@ -174,12 +179,12 @@ def test_a_failure_on_the_way_leaves_the_file_as_it_was(filled, tmp_path, monkey
     out = tmp_path / "findings.md"
     out.write_text("as it was")
 
-    def fails(material: answers.Material) -> Lines:
+    def fails(material: Material) -> Lines:
         yield "half of it"
         raise InputError("points", "some", "none")
 
-    broken = type(SECTIONS[0])("Why?", "nobody", fails, "all")
-    monkeypatch.setattr("sphere_theory.study.findings.SECTIONS", (*SECTIONS[2:3], broken))
+    broken = Question(99, "Why?", "nobody", fails, "all")
+    monkeypatch.setattr("sphere_theory.study.findings.questions", lambda: [*SECTIONS[2:3], broken])
     with RunStore(filled) as store, pytest.raises(InputError, match="points"):
         write_findings(store, out)
     assert [path.name for path in tmp_path.iterdir()] == ["findings.md"]
@@ -187,7 +192,7 @@ def test_a_failure_on_the_way_leaves_the_file_as_it_was(filled, tmp_path, monkey
 
 
 def test_a_file_that_cannot_be_written(filled, tmp_path, monkeypatch):
-    monkeypatch.setattr("sphere_theory.study.findings.SECTIONS", SECTIONS[2:3])
+    monkeypatch.setattr("sphere_theory.study.findings.questions", lambda: SECTIONS[2:3])
     (tmp_path / "file").write_text("")
     with RunStore(filled) as store, pytest.raises(InputError, match="out: expected a file that can be"):
         write_findings(store, tmp_path / "file" / "findings.md")
@@ -200,8 +205,7 @@ def test_settings_of_one_editor_are_told_apart(tmp_path):
                 same = {"seed": seed, "settings": {"ridge": ridge}, "planned": 500}
                 for basis in ("pretrained", "current"):
                     made_run(store, sphere=(0.5, 0.8), options={"basis": basis}, energy=energy, **same)
-        (section,) = [one for one in SECTIONS if one.answer is reviews.turning]
-        lines = "\n".join(section.answer(answers.Material(store)))
+        lines = "\n".join(TURNING.answer(Material(store)))
     assert [row[0] for row in _rows(lines)].count("memit-seq + SPHERE") == 2
     assert [row[0] for row in _rows(lines)].count("memit-seq") == 2
 
@@ -216,11 +220,3 @@ def test_what_it_was_computed_with_is_counted(filled, text):
     for what, environments in (("runs", runs), ("experiments", experiments)):
         assert sum(count for count, kind in found if kind == what) == len(environments) > 0
     assert all(environment["source"] in section for environment in experiments)
-
-
-def test_what_held_at_no_point_has_an_upper_bound_and_no_interval():
-    row = {"held": 0, "seeds": 3, "edits": 500.0, "low": 500.0, "high": 500.0, "at_once": True}
-    assert answers.ends_in_words([row]) == "≤ 500"
-    assert answers.ends_in_words([row | {"at_once": False}]) == "500 [500, 500]"
-    assert answers.ends_in_words([row | {"at_once": False, "held": 3}]) == "held to 500"
-    assert answers.ends_in_words([row | {"at_once": False, "held": 1}]) == "≥ 500 (1 of 3 held)"

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from proofs import PROOFS, prove
 from sphere_theory.claims.context import Context
 from sphere_theory.claims.ledger import Claim, Evidence, Finding, Verdict
 from sphere_theory.claims.properties import PROPERTIES
+from sphere_theory.proofs import PROOFS, prove
 
 if TYPE_CHECKING:
-    from proofs.kernel import KernelOutcome
-    from proofs.proof import Counterexample
+    from sphere_theory.proofs.kernel import KernelOutcome
+    from sphere_theory.proofs.proof import Counterexample
 
 PAPER = "SPHERE, arXiv 2510.01172"
 
@@ -60,7 +60,7 @@ def _property_evidence(id: str) -> Sequence[Evidence]:
 
 
 def _kernel_evidence(id: str) -> Sequence[Evidence]:
-    from proofs.kernel import KERNEL_PROOFS
+    from sphere_theory.proofs.kernel import KERNEL_PROOFS
 
     return [Evidence("kernel", "proof in Coq", partial(_kernel, id))] if id in KERNEL_PROOFS else []
 
@@ -95,7 +95,7 @@ def _example(example: Counterexample) -> dict[str, Any]:
 
 
 def _kernel(id: str, context: Context) -> Finding:
-    from proofs.kernel import check_kernel
+    from sphere_theory.proofs.kernel import check_kernel
 
     context.report(f"{id}: Coq's kernel")
     return kernel_finding(check_kernel(id))
@@ -107,7 +107,7 @@ def kernel_finding(outcome: KernelOutcome) -> Finding:
     Parameters
     ----------
     outcome
-        Of `proofs.kernel.check_kernel`.
+        Of `sphere_theory.proofs.kernel.check_kernel`.
 
     Returns
     -------

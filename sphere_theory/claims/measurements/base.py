@@ -17,7 +17,7 @@ from sphere_theory.claims.context import Context
 from sphere_theory.claims.ledger import Evidence, Finding
 
 Row = dict[str, Any]
-Contradicts = Callable[[Row], bool]
+_Contradicts = Callable[[Row], bool]
 
 # Of every interval that is not said to be another.
 CONFIDENCE = 0.95
@@ -39,7 +39,7 @@ class Measurement:
 
     take: Callable[[Context], Finding]
     rows: str
-    rivals: Mapping[str, Contradicts]
+    rivals: Mapping[str, _Contradicts]
 
     def __call__(self, context: Context) -> Finding:
         """Measure, and ask every rival.
@@ -68,13 +68,13 @@ class Measurement:
         )
 
 
-def _ruled_out(name: str, contradicts: Contradicts, rows: Sequence[Row]) -> Row:
+def _ruled_out(name: str, contradicts: _Contradicts, rows: Sequence[Row]) -> Row:
     after = next((k for k, row in enumerate(rows, 1) if contradicts(row)), None)
     return {"name": name, "killed": after is not None, "after": len(rows) if after is None else after}
 
 
 def against(
-    rows: str, rivals: Mapping[str, Contradicts]
+    rows: str, rivals: Mapping[str, _Contradicts]
 ) -> Callable[[Callable[[Context], Finding]], Measurement]:
     """Make a function that measures into a `Measurement` with these rivals.
 

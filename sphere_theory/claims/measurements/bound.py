@@ -8,14 +8,14 @@ from functools import partial
 from itertools import product
 from typing import Any
 
-from sphere_theory.analysis.edits import INPUTS, make_edit, make_inputs, of_size
-from sphere_theory.analysis.edits import KINDS as EDITS
-from sphere_theory.analysis.regimes import REGIMES, regime_map
 from sphere_theory.bound import BoundAudit, audit_bound
 from sphere_theory.claims.context import Context
 from sphere_theory.claims.ledger import Finding
 from sphere_theory.claims.measurements.base import Row, against, counted, largest
 from sphere_theory.energy import energy_gradient
+from sphere_theory.experiments.edits import INPUTS, make_edit, make_inputs, of_size
+from sphere_theory.experiments.edits import KINDS as EDITS
+from sphere_theory.experiments.regimes import REGIMES, regime_map
 
 # XᵀX − I of inputs that still count as orthonormal.
 ORTHONORMAL = 1e-5
@@ -335,7 +335,7 @@ def regimes(context: Context) -> Finding:
         As expected if the bound for every edit holds in every cell, ΔHE lies in every enclosure, the first
         order is right for a small step and off for the largest streams.
     """
-    W = context.weight(3)
+    W = context.weight(context.middle)
     steps = [10.0 ** (k / 2) for k in range(-10, 1, 2 if context.quick else 1)]
     counts = (1, 1000, 100_000) if context.quick else [round(10 ** (k / 2)) for k in range(11)]
     cells = []

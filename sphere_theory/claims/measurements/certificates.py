@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sphere_theory.analysis.edits import memit_update, of_size
 from sphere_theory.bound import audit_bound, bound_constant
 from sphere_theory.claims.context import Context
 from sphere_theory.claims.ledger import Finding
@@ -19,17 +18,19 @@ from sphere_theory.claims.measurements.bound import audit_record
 from sphere_theory.enclosure import enclose_change, largest_change
 from sphere_theory.energy import energy_gradient
 from sphere_theory.errors import CertificateError
+from sphere_theory.experiments.edits import memit_update, of_size
+from sphere_theory.hosts.minilm import MiniLM
 from sphere_theory.motion import energy_change
 
 EXPONENTS = (0.0, 1.0, 2.0, 3.5)
-QUICK_EXPONENTS = (0.0, 1.0, 3.5)  # of real layers
+_QUICK_EXPONENTS = (0.0, 1.0, 3.5)  # of real layers
 
 # The synthetic layer of the table.
 GAUSSIAN = (64, 32)
 
 # Of the table that is shown; and how far from sharp a bound of the form K‖ΔW‖ has to be on random edits.
 SHOWN = 1e-2
-BOUNDS = {
+_BOUNDS = {
     "triangle": "K_tri",
     "unconditional": "K*",
     "angles": "B8, angles",
@@ -63,7 +64,7 @@ class _Host:
 
 
 def _real(context: Context, layer: int) -> _Host:
-    return _Host("MiniLM", layer, context.weight(layer).double(), context.keys(layer).double())
+    return _Host(MiniLM.title or "", layer, context.weight(layer).double(), context.keys(layer).double())
 
 
 def _gaussian(context: Context) -> _Host:
@@ -91,7 +92,7 @@ def _tightness_rows(context: Context) -> Iterator[Row]:
     for host in [_gaussian(context), *(_real(context, layer) for layer in context.layers)]:
         n, d = host.W.shape
         directions = host.directions(context.seed)
-        for s in EXPONENTS if host.layer is None or not context.quick else QUICK_EXPONENTS:
+        for s in EXPONENTS if host.layer is None or not context.quick else _QUICK_EXPONENTS:
             directions["ascent"] = energy_gradient(host.W, s=s)
             for size in usual if s == 1 else others:
                 free = _free(host.W, size * float(torch.linalg.vector_norm(host.W)), s)
@@ -153,14 +154,15 @@ def tightness(context: Context) -> Finding:
     plain = largest(row["used"]["unconditional"] for row in rows if _plain(row))
     proved = ("unconditional", "angles", "enclosure", "edit-free")
     worst = largest(row["used"][name] for row in rows for name in proved)
-    real = [row for row in rows if row["weights"] == "MiniLM"]
+    real = [row for row in rows if row["weights"] == MiniLM.title]
     table = [
         {key: row[key] for key in ("weights", "layer", "edit", "s", "size", "limit", "used")} for row in rows
     ]
+    on_real = largest(row["used"]["unconditional"] for row in real if _plain(row))
     return Finding(
         expected=plain < 1e-2 and worst <= 1 + 1e-9,
-        summary=f"random and MEMIT-like edits to 1e-2 use ≤ {plain:.1g} of K*'s bound, of MiniLM's layers "
-        f"≤ {largest(row['used']['unconditional'] for row in real if _plain(row)):.1g} "
+        summary=f"random and MEMIT-like edits to 1e-2 use ≤ {plain:.1g} of K*'s bound, "
+        f"of {MiniLM.title}'s layers ≤ {on_real:.1g} "
         f"(1/(nd) = {real[0]['limit']:.1g}); ascent up to {worst:.4f} of a proved one",
         margin=f"holds by a factor {1 / plain:.0e} there",
         data={
@@ -179,20 +181,20 @@ def _shown(rows: list[Row]) -> Row:
             cells.setdefault((row["weights"], row["edit"], f"{row['s']:g}"), []).append(row)
     lines = []
     for names, own in cells.items():
-        values = [largest(row["used"][name] for row in own) for name in BOUNDS]
+        values = [largest(row["used"][name] for row in own) for name in _BOUNDS]
         shown = ["–" if math.isnan(value) else f"{value:.1e}" for value in values]
         lines.append([*names, *shown, f"{own[0]['limit']:.1e}"])
-    head = ["weights", "edit", "s", *BOUNDS.values(), "1/(nd)"]
+    head = ["weights", "edit", "s", *_BOUNDS.values(), "1/(nd)"]
     return {"title": f"(ΔHE/bound)², edits of relative size {SHOWN:g}", "columns": head, "rows": lines}
 
 
 # Relative sizes and pieces of what is enclosed. A remainder falls with the square of a piece.
-PIECES = ((1e-6, 1), (1e-3, 1), (SHOWN, 2), (1e-1, 8), (1.0, 32))
+_PIECES = ((1e-6, 1), (1e-3, 1), (SHOWN, 2), (1e-1, 8), (1.0, 32))
 
 
 def _enclosed(context: Context) -> Iterator[Row]:
     """ΔHE of real layers between two certified numbers; the largest edits along +∇HE alone."""
-    cases = PIECES[::2][:2] if context.quick else PIECES
+    cases = _PIECES[::2][:2] if context.quick else _PIECES
     for layer in context.audited:
         host = _real(context, layer)
         directions = host.directions(context.seed) | host.along_gradient()

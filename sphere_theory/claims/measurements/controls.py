@@ -6,11 +6,17 @@ import statistics
 from collections.abc import Iterable
 from typing import Any
 
-from sphere_theory.analysis.controls import EDITS, OPERATORS, control_trials, invariance_defect, split_keys
 from sphere_theory.claims.context import Context
 from sphere_theory.claims.ledger import Finding
 from sphere_theory.claims.measurements.base import Row, against, brief
 from sphere_theory.claims.measurements.operator import ALPHA, ETA, TRIALS
+from sphere_theory.experiments.operator_effects import (
+    EDITS,
+    OPERATORS,
+    control_trials,
+    invariance_defect,
+    split_keys,
+)
 from sphere_theory.spectrum import principal_space
 
 # ‖ΔW‖_F/‖W‖_F of single edits of real layers, as the ledger states it: MEMIT at λ = 1,500.
@@ -66,7 +72,7 @@ def ratios(rows: Iterable[Row], edit: str, operator: str, what: str) -> list[flo
     return [row["effects"][operator][what] for row in rows if row["edit"] == edit]
 
 
-def sizes_text(rows: Iterable[Row], edit: str) -> str:
+def _sizes_text(rows: Iterable[Row], edit: str) -> str:
     """How large the edits of one kind are, ‖ΔW‖_F/‖W‖_F."""
     return brief(row["relative_edit"] for row in rows if row["edit"] == edit)
 
@@ -120,7 +126,7 @@ def directions_or_shrinkage(context: Context) -> Finding:
         for row in medians
     }
     controls = " / ".join(OPERATORS[1:]).replace("same norm", "shrinkage")
-    sizes = ", ".join(f"{edit} {sizes_text(rows, edit)}" for edit in EDITS[:2])
+    sizes = ", ".join(f"{edit} {_sizes_text(rows, edit)}" for edit in EDITS[:2])
     as_large = all(
         low <= row["relative_edit"] <= high
         for edit, (low, high) in SIZES.items()

@@ -8,18 +8,19 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from sphere_theory.analysis.layers import describe_layer
-from sphere_theory.claims.context import LAYERS, Context, output_name
+from sphere_theory.claims.context import Context
 from sphere_theory.claims.ledger import Finding
 from sphere_theory.claims.measurements.base import Row, against, counted, spread
 from sphere_theory.energy import energy, energy_gradient, uniform_energy
+from sphere_theory.experiments.layers import describe_layer
+from sphere_theory.hosts.minilm import MiniLM
 from sphere_theory.motion import energy_change
 
 # Recorded for layer 3 of the checksummed weights; a value that rounds differently is a surprise.
-UNIFORMITY_LAYER_3 = 0.9994
+_UNIFORMITY_LAYER_3 = 0.9994
 
 # What the ledger says of every matrix.
-UNIFORM_WITHIN = 0.02
+_UNIFORM_WITHIN = 0.02
 
 
 def _wrong_reference(row: Row) -> float:
@@ -39,7 +40,7 @@ def _wrong_reference(row: Row) -> float:
     "rows",
     {
         "within 0.02% of uniform": lambda row: abs(row["uniformity"] - 1) > 2e-4,
-        "d for d − 1 in the reference": lambda row: abs(_wrong_reference(row) - 1) > UNIFORM_WITHIN,
+        "d for d − 1 in the reference": lambda row: abs(_wrong_reference(row) - 1) > _UNIFORM_WITHIN,
         "HE below uniform on every matrix": lambda row: row["uniformity"] > 1,
         "HE above uniform on every matrix": lambda row: row["uniformity"] < 1,
     },
@@ -64,14 +65,14 @@ def uniformity(context: Context) -> Finding:
         context.report(f"E5: {name}")
         rows.append(describe_layer(name, context.checkpoint.matrix(name).to(context.device)).record())
     values = {row["tensor"]: row["uniformity"] for row in rows}
-    layer_3 = values[output_name(3)]
+    layer_3 = values[MiniLM().tensor]
     furthest = max(abs(value - 1) for value in values.values())
     possible = all(row["simplex_ratio"] >= 1 for row in rows)
-    outputs = spread(values[output_name(layer)] for layer in LAYERS)
+    outputs = spread(values[host.tensor] for host in MiniLM.layers())
     return Finding(
-        expected=round(layer_3, 4) == UNIFORMITY_LAYER_3 and furthest <= UNIFORM_WITHIN and possible,
+        expected=round(layer_3, 4) == _UNIFORMITY_LAYER_3 and furthest <= _UNIFORM_WITHIN and possible,
         summary=f"HE/uniform of {len(rows)} matrices: {spread(values.values())}; FFN outputs {outputs}",
-        margin=f"furthest {furthest:.2%} of {UNIFORM_WITHIN:.0%}; layer 3: {layer_3:.6f}",
+        margin=f"furthest {furthest:.2%} of {_UNIFORM_WITHIN:.0%}; layer 3: {layer_3:.6f}",
         data={"rows": rows},
     )
 
@@ -196,7 +197,7 @@ def meeting_neurons(context: Context) -> Finding:
         As expected if, from one distance to a tenth of it, what the pair adds to HE grows tenfold and the
         gradient a hundredfold, to 2%.
     """
-    W = context.weight(3).double()
+    W = context.weight(context.middle).double()
     usual, usual_slope = energy(W), _slope(W)
     rows = []
     for exponent in range(-2, -7, -1):

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sphere_theory.analysis.resampling import Clusters, dense_codes, interval, resampled, weighted_ranks
-from sphere_theory.analysis.runs import STUDY, collapses
 from sphere_theory.claims.context import Context
 from sphere_theory.claims.ledger import Finding
 from sphere_theory.claims.measurements.base import Row, against
 from sphere_theory.claims.streams import Streamed, all_streams
+from sphere_theory.hosts.minilm import MiniLM
+from sphere_theory.study.collapses import collapses
 from sphere_theory.study.estimates import ENERGY, SIZE, Estimate, HostEstimates, committed_estimates
+from sphere_theory.study.run_table import STUDY
+from sphere_theory.study.statistics import Clusters, dense_codes, interval, resampled, weighted_ranks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,12 +25,12 @@ if TYPE_CHECKING:
 # Resamples of rows for an interval.
 SAMPLES = 500
 # The study's host that these streams are of.
-STUDIED = "MiniLM layer 3, recorded"
+_STUDIED = f"{MiniLM().weights}, {MiniLM().source}"
 EARLY = "all, before collapse"
 RECORDED = "the study, before collapse, runs"
 
 
-def correlated(frame: pd.DataFrame, seed: int) -> tuple[Estimate, Estimate] | None:
+def _correlated(frame: pd.DataFrame, seed: int) -> tuple[Estimate, Estimate] | None:
     """Spearman's ρ of |ΔHE| and of ‖ΔW‖ with efficacy, with intervals from resampling rows.
 
     Parameters
@@ -61,14 +64,14 @@ def correlated(frame: pd.DataFrame, seed: int) -> tuple[Estimate, Estimate] | No
 def _before_collapse(streamed: Mapping[str, Streamed]) -> pd.DataFrame:
     import pandas as pd
 
-    facts = dict.fromkeys((*STUDY, "base", "settings"), "") | {"seed": 0, "status": "complete"}
+    facts = dict.fromkeys((*STUDY, "base", "settings"), "") | {"seed": 0, "lost_at": math.nan}
     parts = [one.frame.assign(run=name, editor=name, **facts) for name, one in streamed.items()]
     points = pd.concat(parts, ignore_index=True)
     ends = collapses(points).set_index("run")["collapse"]
     return points[points["edits"] < points["run"].map(ends)]
 
 
-def correlation_rows(streamed: Mapping[str, Streamed], seed: int) -> list[Row]:
+def _correlation_rows(streamed: Mapping[str, Streamed], seed: int) -> list[Row]:
     """One row for each stream whose efficacy moves, and one for all points before a collapse.
 
     Parameters
@@ -86,14 +89,14 @@ def correlation_rows(streamed: Mapping[str, Streamed], seed: int) -> list[Row]:
     frames = {name: one.frame for name, one in streamed.items()} | {EARLY: _before_collapse(streamed)}
     rows = []
     for name, frame in frames.items():
-        if found := correlated(frame, seed):
+        if found := _correlated(frame, seed):
             HE, norm = map(asdict, found)
             rows.append({"editor": name, "points": len(frame), "HE": HE, "norm": norm})
     return rows
 
 
 def _studied() -> HostEstimates:
-    return next(host for host in committed_estimates().hosts if host.host.startswith(STUDIED))
+    return next(host for host in committed_estimates().hosts if host.host.startswith(_STUDIED))
 
 
 def _recorded(host: HostEstimates) -> Row:
@@ -148,7 +151,7 @@ def energy_predicts(context: Context) -> Finding:
         recorded for this host. In 400 edits nothing collapses, and efficacy moves in few streams.
     """
     host = _studied()
-    rows = [*correlation_rows(all_streams(context), context.seed), _recorded(host)]
+    rows = [*_correlation_rows(all_streams(context), context.seed), _recorded(host)]
     within = [row for row in rows if row["editor"] not in {EARLY, RECORDED}]
     pooled = [row for row in rows if row["editor"] == EARLY]
     told = "; ".join(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from sphere_theory.analysis.controls import EDITS
 from sphere_theory.claims.context import Context
 from sphere_theory.claims.ledger import Finding
 from sphere_theory.claims.measurements.base import Row, against, brief, proportion, rate_text, spread
@@ -12,6 +11,7 @@ from sphere_theory.claims.measurements.bound import all_audits, hidden_edit, tig
 from sphere_theory.claims.measurements.controls import control_rows, ratios
 from sphere_theory.claims.measurements.energy import unseen_edits
 from sphere_theory.claims.measurements.operator import RIDGES, kind_label, kinds, single_edits
+from sphere_theory.experiments.operator_effects import EDITS
 from sphere_theory.study.estimates import ENERGY, SIZE, HostEstimates, committed_estimates
 
 # ‖ΔW‖_F/‖W‖_F of the edits, as the ledger states it.

@@ -7,14 +7,6 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from sphere_theory.analysis.controls import (
-    BATCH,
-    EDITS,
-    RIDGE,
-    SplitKeys,
-    split_keys,
-)
-from sphere_theory.analysis.edits import counterfactual_batch, finetune_update, of_size
 from sphere_theory.claims.context import Context
 from sphere_theory.claims.ledger import Finding
 from sphere_theory.claims.measurements.base import (
@@ -27,23 +19,31 @@ from sphere_theory.claims.measurements.base import (
     spread,
 )
 from sphere_theory.energy import energy_gradient
+from sphere_theory.experiments.edits import counterfactual_batch, finetune_update, of_size
+from sphere_theory.experiments.operator_effects import (
+    BATCH,
+    EDITS,
+    RIDGE,
+    SplitKeys,
+    split_keys,
+)
 from sphere_theory.motion import energy_change
 from sphere_theory.projection import SparseProjector
 from sphere_theory.spectrum import principal_space
 from sphere_theory.updates import LowRankUpdate
 
 # Recorded for layer 3 of the checksummed weights; a value that rounds differently is a surprise.
-RANK_SHARE_LAYER_3 = 0.185
-GRADIENT_SHARE_LAYER_3 = 0.36
+_RANK_SHARE_LAYER_3 = 0.185
+_GRADIENT_SHARE_LAYER_3 = 0.36
 
 ALPHA, ETA = 0.8, 0.5  # the paper's setting on MEMIT
 TRIALS = 4  # draws of each kind of edit on a layer
 
 # By how much the rank of normalised rows is larger, as the ledger states it.
-RANK_GAPS = (5, 21)
+_RANK_GAPS = (5, 21)
 
 # ‖ΔW‖_F/‖W‖_F of MEMIT edits of the largest λ, as the ledger states it.
-WEAK_SIZES = (0.015, 0.5)
+_WEAK_SIZES = (0.015, 0.5)
 
 # MEMIT's λ, from edits that nearly reach their values to edits of 2% of the weights.
 RIDGES = (150.0, 1500.0, 15_000.0, 150_000.0)
@@ -99,7 +99,7 @@ def rank_rules(context: Context) -> Finding:
     same = all(row[f"{kind}_paper"] == row[f"{kind}_released"] for row in rows for kind in ("raw", "unit"))
     gaps = [row["unit_paper"] - row["raw_paper"] for row in rows]
     return Finding(
-        expected=same and RANK_GAPS[0] <= min(gaps) and max(gaps) <= RANK_GAPS[1],
+        expected=same and _RANK_GAPS[0] <= min(gaps) and max(gaps) <= _RANK_GAPS[1],
         summary=f"{counted(len(rows), 'layer')}: on one spectrum the rules agree; raw and unit rows differ "
         f"in rank by {brief(gaps)}, of raw {brief(row['raw_paper'] for row in rows)}",
         margin=f"at least {min(gaps)} apart",
@@ -144,8 +144,8 @@ def gradient_share(context: Context) -> Finding:
         })
     third = next(row for row in rows if row["layer"] == 3)
     as_recorded = (round(third["share"], 2), round(third["rank_share"], 3)) == (
-        GRADIENT_SHARE_LAYER_3,
-        RANK_SHARE_LAYER_3,
+        _GRADIENT_SHARE_LAYER_3,
+        _RANK_SHARE_LAYER_3,
     )
     shares, ranks = spread(r["share"] for r in rows), spread(r["rank_share"] for r in rows)
     return Finding(
@@ -180,7 +180,7 @@ def single_edits(context: Context) -> list[Row]:
             for trial in range(TRIALS):
                 context.report(f"layer {layer}, trial {trial}: edits of several kinds and sizes through P")
                 seed = context.seed + trial
-                memit = memit_by_ridge(W, keys, factor, ridges(context), seed)
+                memit = memit_by_ridge(W, keys, factor, _ridges(context), seed)
                 edits: dict[tuple[str, float | None], Tensor] = {
                     ("memit", ridge): update.dense() for ridge, update in memit.items()
                 }
@@ -198,14 +198,14 @@ def single_edits(context: Context) -> list[Row]:
     return context.once("single edits", measure)
 
 
-def ridges(context: Context) -> tuple[float, ...]:
+def _ridges(context: Context) -> tuple[float, ...]:
     """MEMIT's λ of a run: all, or the usual one and the largest with the quick budget."""
     return (RIDGE, RIDGES[-1]) if context.quick else RIDGES
 
 
 def kinds(context: Context) -> list[tuple[str, float | None]]:
     """The kinds of edits of a run, as pairs of edit and λ."""
-    return [*(("memit", ridge) for ridge in ridges(context)), *((edit, None) for edit in EDITS[1:])]
+    return [*(("memit", ridge) for ridge in _ridges(context)), *((edit, None) for edit in EDITS[1:])]
 
 
 def _gaussian(W: Tensor, seed: int) -> Tensor:
@@ -302,7 +302,7 @@ def projection_effect(context: Context) -> Finding:
         expected=tuned["low"] > 0.5
         and weak["low"] > 0.25
         and usual["high"] < 0.5
-        and _within(rows, RIDGES[-1], *WEAK_SIZES),
+        and _within(rows, RIDGES[-1], *_WEAK_SIZES),
         summary=f"|ΔHE| larger after P (α = {ALPHA}, η = {ETA}), and after/before: {'; '.join(told)}",
         margin=f"at least {tuned['low']:.0%} of fine-tuning edits, {weak['low']:.0%} of the smallest MEMIT "
         f"edits, at most {usual['high']:.0%} of MEMIT edits of the usual λ",

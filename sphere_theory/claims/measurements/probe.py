@@ -8,22 +8,22 @@ from contextlib import contextmanager
 
 import torch
 
-from sphere_theory.analysis.probe import probe_bound
 from sphere_theory.claims.context import Context
 from sphere_theory.claims.ledger import Finding
 from sphere_theory.claims.measurements.base import Row, against, proportion, rate_text
+from sphere_theory.experiments.probe import probe_bound
 
 # Sizes at which an adversary finds a first-order violation wherever inputs are complete; beyond them it
 # need not, since ΔHE is bounded while the edit is not.
-CLIMBED = 0.1
+_CLIMBED = 0.1
 
-PROBED = (1e-8, 1e-6, 1e-4, 1e-2, 1e-1, 1.0, 10.0)
+_PROBED = (1e-8, 1e-6, 1e-4, 1e-2, 1e-1, 1.0, 10.0)
 
 # Two neurons first: there the proved constants are sharp for small edits along the gradient.
 SHAPES = ((2, 2), (4, 3), (12, 10))
 
 # How much smaller a constant would have to be for the probe to have refuted it.
-SMALLER = 0.99
+_SMALLER = 0.99
 
 
 @contextmanager
@@ -43,7 +43,7 @@ def _probe_rows(context: Context) -> list[Row]:
     with _one_thread():
         table = probe_bound(
             shapes=shapes,
-            sizes=PROBED[::2] if context.quick else PROBED,
+            sizes=_PROBED[::2] if context.quick else _PROBED,
             conditions=[1e6],
             trials=trials,
             seed=context.seed,
@@ -75,7 +75,7 @@ def _totals(rows: list[Row]) -> tuple[int, int, int, float]:
 
 def _would_break(row: Row) -> bool:
     """Whether a constant 1% smaller would be violated in this cell."""
-    return float(row["tightness"]) > SMALLER**2
+    return float(row["tightness"]) > _SMALLER**2
 
 
 @against(
@@ -174,14 +174,14 @@ def probed_first_order(context: Context) -> Finding:
         As expected if it finds a violation in every cell of relative size up to 0.1.
     """
     complete = [row for row in _probed(context, "gradient") if row["inputs"] == "orthonormal"]
-    cells = [row for row in complete if row["direction"] == "adversarial" and row["size"] <= CLIMBED]
+    cells = [row for row in complete if row["direction"] == "adversarial" and row["size"] <= _CLIMBED]
     broken = [row for row in cells if row["violations"]]
     others = [row for row in complete if row["direction"] in {"random", "tangent"}]
     chance = proportion(sum(row["violations"] for row in others), sum(row["applicable"] for row in others))
     least = min((float(row["tightness"]) for row in cells), default=math.nan) - 1
     return Finding(
         expected=bool(cells) and len(broken) == len(cells),
-        summary=f"K_grad, adversary, orthonormal inputs, sizes 1e-8 to {CLIMBED:g}: violated in "
+        summary=f"K_grad, adversary, orthonormal inputs, sizes 1e-8 to {_CLIMBED:g}: violated in "
         f"{len(broken)} of {len(cells)} cells; random edits of every size: {rate_text(chance)}",
         margin=f"beyond the bound by {least:.1g} or more",
         data={"cells": cells + others},

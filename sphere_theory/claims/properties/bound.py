@@ -84,7 +84,7 @@ def _moving(draw: Draw) -> Edited:
 SMALL = 1e-4
 
 # Four neurons whose energy is concave along its own gradient, for s up to 2.
-CONCAVE = np.array([[3.0, -1, -3], [-2, -1, 0], [1, 0, 0], [3, 0, 3]])
+_CONCAVE = np.array([[3.0, -1, -3], [-2, -1, 0], [1, 0, 0], [3, 0, 3]])
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +133,7 @@ def _curved(x: Uphill) -> bool:
 
 
 _STARTS = weights(n=st.integers(3, 8), structures=("ordinary", "clustered")) | SCALES.map(
-    lambda c: c * CONCAVE
+    lambda c: c * _CONCAVE
 )
 _UPHILL = with_exponent(_STARTS).map(lambda drawn: Uphill(*drawn)).filter(_curved)
 
@@ -214,11 +214,11 @@ def _frame(draw: Draw) -> Frame:
 # A step's share of the smallest angle, and what the second derivative leaves of the slope: some s + 3 times
 # that; and the rounding of a pair at 1e-6.
 TINY = 1e-10
-AVERAGE = 1e-7
+_AVERAGE = 1e-7
 
 
 def _mean(x: Frame, expected: float, power: float = 1.0) -> float:
-    return equality(float(np.mean(x.tightness**power)), expected, AVERAGE)
+    return equality(float(np.mean(x.tightness**power)), expected, _AVERAGE)
 
 
 BOUND: dict[str, Property] = {

@@ -14,17 +14,18 @@ from sphere_theory.claims.properties.base import Mutant, Property
 from sphere_theory.claims.properties.energy import Turned, turned
 from sphere_theory.claims.properties.examples import Draw, length
 from sphere_theory.editing.alphaedit import AlphaEdit
+from sphere_theory.editing.editor import Editor
 from sphere_theory.editing.memit import Memit
 from sphere_theory.editing.memit_sequential import MemitSequential
-from sphere_theory.editing.problem import EditBatch, Editor, LayerMemory, Step
+from sphere_theory.editing.problem import EditBatch, LayerMemory, Step
 from sphere_theory.projection import SparseProjector
 from sphere_theory.spectrum import Subspace
 
 # Relative rounding of a solve, by a condition number of at most 1e4 of the inverses.
-SOLVED = 1e-9
+_SOLVED = 1e-9
 
 # A gap of this size is one: far above the rounding of a solve, far below 1e-3, the gaps of generic keys.
-GAP = 1e-6
+_GAP = 1e-6
 
 # Eigenvalues of C0 below this are AlphaEdit's null space; the others lie in [0.5, 2].
 THRESHOLD = 1e-2
@@ -86,7 +87,7 @@ def _stream(draw: Draw) -> Stream:
 
 def _same(x: Stream, editor: Editor, moment: np.ndarray, once: Editor | None = None) -> float:
     """How far in batches is from at once; the edit at once by another editor, if one is given."""
-    return SOLVED - x.gap(
+    return _SOLVED - x.gap(
         x.edited(once or editor, moment, [joined(x.batches)]), x.edited(editor, moment, x.batches)
     )
 
@@ -105,7 +106,7 @@ def _by_formula(x: Stream, *, stale: bool = False, ridge: float = 1.0, growing: 
         residual = batch.values - (x.W if stale else W) @ batch.keys
         W = W + residual @ np.linalg.solve(inverse, batch.keys).T
         inverse = inverse + (x.moment if growing else 0.0)
-    return SOLVED - x.gap(x.edited(Memit(1.0), x.moment, [joined(x.batches)]), W)
+    return _SOLVED - x.gap(x.edited(Memit(1.0), x.moment, [joined(x.batches)]), W)
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,7 +153,7 @@ def _projected_stream(draw: Draw) -> ProjectedStream:
 
 def _breaks(gap: float) -> float:
     """Margin of a gap that is claimed not to be 0."""
-    return gap - GAP
+    return gap - _GAP
 
 
 def _columns(x: Turned, left: np.ndarray | None = None, right: np.ndarray | None = None) -> float:

@@ -98,8 +98,8 @@ class Slope:
 
 # A step's share of the smallest angle. Richardson leaves h⁴/480 of the fifth derivative, some (s + 4)!/s!
 # of the slope; the rest is rounding, 1e-10 for a pair at 1e-6. Reached: 1.4e-10 in 1,500 examples.
-STEP = 1e-3
-SLOPE = 1e-9
+_STEP = 1e-3
+_SLOPE = 1e-9
 
 
 @st.composite
@@ -107,12 +107,12 @@ def _slope(draw: Draw) -> Slope:
     W, s = draw(with_exponent(SEVERAL))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     way = rng.normal(size=W.shape)
-    share = STEP * min(1.0, float(literal.angles(W).min())) / literal.norms(way)[:, None]
+    share = _STEP * min(1.0, float(literal.angles(W).min())) / literal.norms(way)[:, None]
     return Slope(W, s, share * literal.norms(W)[:, None] * way)
 
 
 def _slope_is(x: Slope, gradient: np.ndarray) -> float:
-    return SLOPE - abs(x.measured - float(np.sum(gradient * x.step))) / x.unit
+    return _SLOPE - abs(x.measured - float(np.sum(gradient * x.step))) / x.unit
 
 
 def _literal_gradient(x: Slope, *, power: float = 2.0, tangent: bool = True) -> np.ndarray:

@@ -32,12 +32,12 @@ TWO = ("ordinary", "near-coincident")
 ANGLES = st.sampled_from([1e-1, 1e-3, 1e-6, np.pi - 1e-3, np.pi - 1e-6])
 
 # Rows of one scale, and rows of scales from 1e-8 to 1e8.
-DECADES = st.sampled_from([0, 8])
+_DECADES = st.sampled_from([0, 8])
 
 SIZES = st.sampled_from([1e-12, 1e-8, 1e-4, 1e-2, 1e-1, 1.0, 10.0])
 
 # Shares of their angle by which each of two neurons turns towards the other; at ½ they would meet.
-CLOSING = st.sampled_from([0.3, 0.49, 0.4, 0.1])
+_CLOSING = st.sampled_from([0.3, 0.49, 0.4, 0.1])
 
 # Most that rounding may leave of a bound: beyond it neurons are coincident, or all of them on one line, to
 # what directions of 1e-16 tell. Far below the 1e-2 by which a constant may be wrong.
@@ -48,7 +48,7 @@ def weights(
     n: Any = st.integers(2, 8), d: Any = st.integers(2, 6), structures: tuple[str, ...] = STRUCTURES
 ) -> st.SearchStrategy[np.ndarray]:
     """Weights W of all structures, with close and opposite pairs, of one scale and of many."""
-    return strategies.neuron_matrices(structures=structures, n=n, d=d, angle=ANGLES, decades=DECADES)
+    return strategies.neuron_matrices(structures=structures, n=n, d=d, angle=ANGLES, decades=_DECADES)
 
 
 def with_exponent(drawn: st.SearchStrategy[Any]) -> st.SearchStrategy[tuple[Any, float]]:
@@ -135,8 +135,8 @@ SEVERAL = weights(n=st.integers(3, 8))
 MANY_MOVING = weights(n=st.integers(3, 8), structures=MOVING)
 PAIRS = weights(n=st.just(2), structures=TWO)
 OPEN = weights(n=st.just(2), structures=("ordinary",))
-FEW = weights(n=st.integers(2, 3), structures=TWO)
-OPPOSITE = strategies.neuron_matrices(
+_FEW = weights(n=st.integers(2, 3), structures=TWO)
+_OPPOSITE = strategies.neuron_matrices(
     n=2,
     d=st.integers(2, 4),
     structures=("near-coincident",),
@@ -169,7 +169,7 @@ def uneven(draw: Draw) -> Edited:
 
 @st.composite
 def turning(
-    draw: Draw, of: st.SearchStrategy[np.ndarray], share: st.SearchStrategy[float] = CLOSING
+    draw: Draw, of: st.SearchStrategy[np.ndarray], share: st.SearchStrategy[float] = _CLOSING
 ) -> Edited:
     """Two of the neurons turn towards each other by a share of their angle each."""
     W = draw(of)
@@ -180,7 +180,7 @@ def turning(
 def opposite(draw: Draw, share: st.SearchStrategy[float]) -> Edited:
     """Two neurons of one length, 1e-3 or 1e-6 short of opposite, that turn towards each other."""
     # Where the pull is next to nothing, and grows by as much as the bounds of second order say.
-    W = draw(SCALES) * literal.units(draw(OPPOSITE))
+    W = draw(SCALES) * literal.units(draw(_OPPOSITE))
     delta = draw(strategies.turns(W, share=share, lengths=("shorter", "longer")))
     return resolved(Edited(W, delta, draw(EXPONENTS)))
 
@@ -204,8 +204,8 @@ def reversals(draw: Draw) -> Edited:
 KINDS: dict[str, st.SearchStrategy[Edited]] = {
     "pair": pairs(),
     "uneven": uneven(),
-    "closing": turning(FEW),
-    "meeting": turning(OPPOSITE, st.sampled_from([0.499, 0.497])),
+    "closing": turning(_FEW),
+    "meeting": turning(_OPPOSITE, st.sampled_from([0.499, 0.497])),
     "turn": turning(ANY, st.sampled_from([0.3, 1e-2, 1e-4, 1e-6, 0.49, -0.3])),
     "edit": edits(),
     "rows": edits(by_row=True),
@@ -213,7 +213,7 @@ KINDS: dict[str, st.SearchStrategy[Edited]] = {
 }
 
 # The tight ones, and the extreme ones, more often than the others.
-EVERY = (
+_EVERY = (
     "pair",
     "uneven",
     "closing",
@@ -230,7 +230,7 @@ EVERY = (
 
 def edited(*kinds: str) -> st.SearchStrategy[Edited]:
     """Edits of some kinds, of relative size 1e-12 to 10; a kind that stands twice comes twice as often."""
-    return st.sampled_from(kinds or EVERY).flatmap(KINDS.__getitem__)
+    return st.sampled_from(kinds or _EVERY).flatmap(KINDS.__getitem__)
 
 
 @dataclass(frozen=True, eq=False)

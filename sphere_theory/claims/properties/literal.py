@@ -1,7 +1,7 @@
 """The formulas of B4 to B10 written out in numpy, so that one symbol of them can be changed.
 
 Small and literal: all pairs at once, float64. Directions are rounded to 1e-16, so that an angle of 1e-6, or
-one that is 1e-6 short of π, is good to 1e-10 of itself. `rounding` and `pull_rounding` say
+one that is 1e-6 short of π, is good to 1e-10 of itself. `rounding` and `_pull_rounding` say
 what that leaves of a sum over pairs.
 
 e(θ) = D^(−s) with D = 2 sin(θ/2); h(θ) = D^(−s−1) cos(θ/2), so that e' = −s h; at s = 0 e = −log D and the
@@ -126,7 +126,7 @@ def rounding(s: float, *weights: np.ndarray) -> float:
     return 32 * (s + 2) * EPS / min(closest, 1e-4)
 
 
-def pull_rounding(theta: np.ndarray, s: float) -> np.ndarray:
+def _pull_rounding(theta: np.ndarray, s: float) -> np.ndarray:
     """What the rounding of an angle may make of h(θ), same shape: |h'| ≤ (s + 2) D^(−s−2)."""
     # Directions give an angle to an ulp; products of W, from D² or 4 − D² = 1e-4 on, to an ulp over D or over
     # √(4 − D²).
@@ -139,6 +139,6 @@ def pull_share(s: float, *angles: np.ndarray) -> float:
     """Largest share of a Σ_j h(θ_ij) that the rounding of directions may make; 1 where there is no pull."""
     shares = []
     for theta in angles:
-        error, pulls = row_sums(pull_rounding(theta, s)), row_sums(pull(theta, s))
+        error, pulls = row_sums(_pull_rounding(theta, s)), row_sums(pull(theta, s))
         shares.append(float((error / np.maximum(pulls, error)).max()))
     return max(shares)

@@ -20,7 +20,7 @@ from sphere_theory.energy import energy_gradient
 from sphere_theory.projection import SparseProjector
 
 # Outputs, or HE, have moved if they have by this share of what could have been; rounding is far below.
-MOVED = 1e-6
+_MOVED = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +79,7 @@ def _apart(draw: Draw) -> Apart:
 
 def _neither_implies(x: Apart) -> float:
     """HE still and outputs moved; outputs still and HE moved."""
-    moved = min(x.outputs_moved(), x.energy_moved()) - MOVED
+    moved = min(x.outputs_moved(), x.energy_moved()) - _MOVED
     return min(x.unseen(x.turned.W @ x.turned.right), x.outputs_still(), moved)
 
 
@@ -246,8 +246,8 @@ MECHANISMS: dict[str, Property] = {
         _apart(),
         _neither_implies,
         (
-            Mutant("a stable HE means stable outputs", lambda x: MOVED - x.outputs_moved()),
-            Mutant("stable outputs mean a stable HE", lambda x: MOVED - x.energy_moved()),
+            Mutant("a stable HE means stable outputs", lambda x: _MOVED - x.outputs_moved()),
+            Mutant("stable outputs mean a stable HE", lambda x: _MOVED - x.energy_moved()),
             Mutant("W ↦ RW is as invisible", lambda x: x.unseen(x.turned.left @ x.turned.W)),
             Mutant("so is WR with one direction one percent longer", lambda x: x.unseen(_stretched(x))),
         ),

@@ -27,7 +27,7 @@ from sphere_theory.projection import NormMatchedShrinkage, SparseProjector
 from sphere_theory.spectrum import principal_space
 
 # A close pair at 1e-6 pulls along a direction that the span of its neurons holds to 1e-10 only.
-SPAN = 1e-9
+_SPAN = 1e-9
 
 # Suppression strengths just outside [0, 2], by one percent of its length.
 OUTSIDE = (-0.02, 2.02)
@@ -257,8 +257,8 @@ def _shared(draw: Draw) -> Shared:
 
 def _mean_share(x: Shared, expected: float, *, power: float = 1.0) -> float:
     """All of it lies in the span of the neurons, and r of its k dimensions hold r/k of it on average."""
-    everything = equality(x.share(slice(None)), 1.0, SPAN)
-    return min(everything, equality(float(np.mean(x.shares() ** power)), expected, SPAN))
+    everything = equality(x.share(slice(None)), 1.0, _SPAN)
+    return min(everything, equality(float(np.mean(x.shares() ** power)), expected, _SPAN))
 
 
 OPERATOR: dict[str, Property] = {

@@ -64,17 +64,17 @@ def _uniform(draw: Draw) -> Uniform:
 
 
 # The quadrature is asked for 1.5e-8, its default, and reached 1.4e-11 in 1,000 examples.
-QUADRATURE = 1e-9
+_QUADRATURE = 1e-9
 
 
 def _expectation(x: Uniform, value: float) -> float:
-    return equality(value, x.n * (x.n - 1) * x.mean, QUADRATURE)
+    return equality(value, x.n * (x.n - 1) * x.mean, _QUADRATURE)
 
 
 # Angles at which a closing pair is looked at, and what the other neurons, 0.3 away, leave of the growth:
 # at s = 0, where the pair grows least, 1e-5 · 2h(0.3) a neuron over 2 log 10.
-CLOSE, CLOSER = 1e-5, 1e-6
-OTHERS = 1e-3
+CLOSE, _CLOSER = 1e-5, 1e-6
+_OTHERS = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +93,7 @@ class Closing:
 
     def gained(self) -> float:
         """By how much HE grows from the one angle to the other."""
-        return energy(self.at(CLOSER), s=self.s) - energy(self.at(CLOSE), s=self.s)
+        return energy(self.at(_CLOSER), s=self.s) - energy(self.at(CLOSE), s=self.s)
 
     def steepness(self, angle: float) -> float:
         """‖∂HE/∂w‖ of the last neuron."""
@@ -117,14 +117,14 @@ def _closing(draw: Draw) -> Closing:
 
 def _energy_grows(x: Closing, power: float, pairs: float = 2.0) -> float:
     """Like D^(−power), by two ordered pairs."""
-    far, near = (literal.potential_at(angle, power) for angle in (CLOSE, CLOSER))
-    return equality(x.gained(), pairs * (near - far), OTHERS)
+    far, near = (literal.potential_at(angle, power) for angle in (CLOSE, _CLOSER))
+    return equality(x.gained(), pairs * (near - far), _OTHERS)
 
 
 def _gradient_grows(x: Closing, power: float, factor: float = 2.0) -> float:
     """Like (2s/‖w‖) D^(−power)."""
-    pulls = factor * literal.factor(x.s) * CLOSER**-power / literal.norms(x.W)[-1]
-    return equality(x.steepness(CLOSER), pulls, OTHERS)
+    pulls = factor * literal.factor(x.s) * _CLOSER**-power / literal.norms(x.W)[-1]
+    return equality(x.steepness(_CLOSER), pulls, _OTHERS)
 
 
 def _diverges(x: Closing) -> float:
@@ -179,7 +179,7 @@ REFERENCES: dict[str, Property] = {
             Mutant("the gradient one percent more", lambda x: _gradient_grows(x, x.s + 1, 2.02)),
             Mutant(
                 "a K of the gradient that serves all W",
-                lambda x: at_most(x.steepness(CLOSER), x.steepness(CLOSE)),
+                lambda x: at_most(x.steepness(_CLOSER), x.steepness(CLOSE)),
             ),
         ),
     ),

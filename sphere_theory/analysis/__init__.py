@@ -1,1 +1,0 @@
-"""What measurements on layers and edits are made of."""

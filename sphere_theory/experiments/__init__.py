@@ -1,0 +1,1 @@
+"""One measurement outside of streams a file, each a task with rows."""

@@ -1,1 +1,0 @@
-"""Every figure, drawn from stored results only."""

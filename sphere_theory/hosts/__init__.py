@@ -1,0 +1,1 @@
+"""What is edited: layers, real and drawn, and the edits that are asked of them."""

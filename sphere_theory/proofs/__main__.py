@@ -1,0 +1,86 @@
+"""Print the proofs: `python -m sphere_theory.proofs [ID ...]`.
+
+Exit status: 0 every step holds, 1 a step failed, 2 an unknown name.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from textwrap import fill
+from time import perf_counter
+
+from . import PROOFS, prove
+from .proof import Outcome, Proof
+
+WIDTH = 100
+
+
+def main(
+    argv: Sequence[str] | None = None,
+    *,
+    registry: Mapping[str, object] = PROOFS,
+    find: Callable[[str], Proof] = prove,
+    write: Callable[[str], object] | None = None,
+) -> int:
+    """Run and print the named proofs, or all of them.
+
+    Parameters
+    ----------
+    argv
+        Names of claims; the command line's when absent.
+    registry
+        Known names, in printing order.
+    find
+        Returns the proof of a name.
+    write
+        Where the text goes; standard output when absent.
+    """
+    names = list(sys.argv[1:] if argv is None else argv)
+    write = write or sys.stdout.write
+    if {"-h", "--help"} & set(names):
+        write(f"{__doc__}\nProofs: {' '.join(registry)}\n")
+        return 0
+    unknown = [name for name in names if name not in registry]
+    if unknown:
+        sys.stderr.write(f"no proof named {', '.join(unknown)}; there are: {' '.join(registry)}\n")
+        return 2
+    return _print_all([find(name) for name in names or registry], write)
+
+
+def _print_all(proofs: Sequence[Proof], write: Callable[[str], object]) -> int:
+    start = perf_counter()
+    failed = [name for proof in proofs for name in _print_proof(proof, write)]
+    steps = sum(len(proof.steps) for proof in proofs)
+    write(f"{len(proofs)} proof{'s' * (len(proofs) != 1)}, {steps} steps, {perf_counter() - start:.1f} s. ")
+    write(f"FAILED: {', '.join(failed)}\n" if failed else "Every step is established.\n")
+    return 1 if failed else 0
+
+
+def _print_proof(proof: Proof, write: Callable[[str], object]) -> list[str]:
+    """Print one proof as its steps are run; return the names of those that failed."""
+    write(f"{proof.id}. {proof.title}\n{'─' * (len(proof.id) + 2 + len(proof.title))}\n")
+    write(_paragraph(f"Theorem. {proof.theorem}", 2) + "\n\n")
+    failed = []
+    for number, outcome in enumerate(proof.run(), 1):
+        write(_step(number, outcome))
+        failed += [] if outcome.holds else [f"{proof.id} step {number} ({outcome.step.name})"]
+    ending = "The proof is not complete." if failed else f"{proof.conclusion}  ∎"
+    write("\n" + _paragraph(ending, 2) + "\n\n\n")
+    return failed
+
+
+def _step(number: int, outcome: Outcome) -> str:
+    step = outcome.step
+    mark = "✓" if outcome.holds else f"✗ {outcome.reason}"
+    head = _paragraph(f"{number}. {step.name}  [{step.scope}]", 4 - (number > 9), 8)
+    return f"{head}\n{_paragraph(f'{step.statement}   {mark}', 8)}\n"
+
+
+def _paragraph(text: str, indent: int, hanging: int | None = None) -> str:
+    margin, rest = " " * indent, " " * (hanging or indent)
+    return fill(text, WIDTH, initial_indent=margin, subsequent_indent=rest, break_long_words=False)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""One module a question; a module that is put here is asked, drawn and written up with the others."""
