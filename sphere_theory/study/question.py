@@ -11,7 +11,7 @@ import pkgutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sphere_theory.experiments.base import Experiment
 from sphere_theory.study.run_table import experiment_rows, load_points, sample_sizes
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from sphere_theory.streams.store import RunStore
+
+T = TypeVar("T")
 
 # Paragraphs of Markdown.
 Lines = Iterator[str]
@@ -47,6 +49,27 @@ class Material:
 
     store: RunStore
     samples: int = SAMPLES
+    _known: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
+
+    def once(self, name: str, compute: Callable[[], T]) -> T:
+        """What the page and its numbers both ask for, computed for the first of them.
+
+        Parameters
+        ----------
+        name
+            What it is.
+        compute
+            Computes it.
+
+        Returns
+        -------
+        T
+            The same object at every call.
+        """
+        if name not in self._known:
+            self._known[name] = compute()
+        found: T = self._known[name]
+        return found
 
     @cached_property
     def points(self) -> pd.DataFrame:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -60,8 +59,6 @@ _SIDES = {"": ("without SPHERE", COLOURS[0]), PROJECTED: ("with SPHERE", COLOURS
 # --- the numbers that findings print and the ledger quotes ---------------------------------------
 
 
-# Resampled once: the page of findings and its JSON both ask.
-@lru_cache(maxsize=1)
 def host_estimates(material: Material) -> tuple[HostEstimates, ...]:
     """What the runs of each host say of claim 1.
 
@@ -75,8 +72,12 @@ def host_estimates(material: Material) -> tuple[HostEstimates, ...]:
     tuple of HostEstimates
         One for each host with courses of several editors, real layers first.
     """
-    chosen = material.of_hosts(several_editors)
-    return tuple(_estimated(host, points, material.samples) for host, points in chosen)
+
+    def estimated() -> tuple[HostEstimates, ...]:
+        chosen = material.of_hosts(several_editors)
+        return tuple(_estimated(host, points, material.samples) for host, points in chosen)
+
+    return material.once("host estimates", estimated)
 
 
 def _estimated(host: str, points: pd.DataFrame, samples: int) -> HostEstimates:
