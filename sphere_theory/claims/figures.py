@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sphere_theory.experiments.regimes import REGIMES, TAYLOR_TOLERANCE
+from sphere_theory.hosts.minilm import MiniLM
 from sphere_theory.models.minilm import MINILM_HUB_ID
 from sphere_theory.plotting import COLOURS, bare, canvas, caption, label_ends, panels, title
 
@@ -199,7 +200,7 @@ def regimes(cells: Records) -> Figure:
     axes.set_title("Where random edits leave the range of Theorem 1's proof", loc="left")
     caption(
         figure,
-        f"{_MODEL} layer 3 FFN output (384×1536), {len(cells)} cells; small perturbation: sign of "
+        f"{_MODEL} layer {MiniLM().layer} FFN output (384×1536), {len(cells)} cells; small perturbation: sign of "
         f"ΔHE certified and first order within {TAYLOR_TOLERANCE:.0%}; unconditional: neither. "
         "|ΔHE| ≤ K*‖ΔW‖ is proved for every cell.",
     )
@@ -217,8 +218,8 @@ def enclosures(audits: Records) -> Figure:
     ----------
     audits
         Records of audits with all inputs: layer, edit, relative_edit, energy_change, enclosure,
-        angular_bound, and checks with the tightness of "unconditional". Those of layer 3 are drawn, or of the
-        first one.
+        angular_bound, and checks with the tightness of "unconditional". Those of the middle layer are drawn, or
+        of the first one.
 
     Returns
     -------
@@ -226,8 +227,8 @@ def enclosures(audits: Records) -> Figure:
         A panel for each kind of edit: ΔHE itself, its enclosure (B9) shaded, the bound by the turns of the
         neurons and the bound K*‖ΔW‖ (both B8) above it.
     """
-    layers = sorted({record["layer"] for record in audits})
-    layer = 3 if 3 in layers else layers[0]
+    layers, middle = sorted({record["layer"] for record in audits}), MiniLM().layer
+    layer = middle if middle in layers else layers[0]
     mine = [record for record in audits if record["layer"] == layer and record["energy_change"]]
     edits = list(dict.fromkeys(record["edit"] for record in mine))
     figure, grid = panels(1, len(edits), width=3.4 * len(edits), height=4.2)
