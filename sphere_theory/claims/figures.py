@@ -200,8 +200,8 @@ def regimes(cells: Records) -> Figure:
     axes.set_title("Where random edits leave the range of Theorem 1's proof", loc="left")
     caption(
         figure,
-        f"{_MODEL} layer {MiniLM().layer} FFN output (384×1536), {len(cells)} cells; small perturbation: sign of "
-        f"ΔHE certified and first order within {TAYLOR_TOLERANCE:.0%}; unconditional: neither. "
+        f"{_MODEL} layer {MiniLM().layer} FFN output (384×1536), {len(cells)} cells; small perturbation: "
+        f"sign of ΔHE certified and first order within {TAYLOR_TOLERANCE:.0%}; unconditional: neither. "
         "|ΔHE| ≤ K*‖ΔW‖ is proved for every cell.",
     )
     return figure
@@ -218,8 +218,8 @@ def enclosures(audits: Records) -> Figure:
     ----------
     audits
         Records of audits with all inputs: layer, edit, relative_edit, energy_change, enclosure,
-        angular_bound, and checks with the tightness of "unconditional". Those of the middle layer are drawn, or
-        of the first one.
+        angular_bound, and checks with the tightness of "unconditional". Those of the middle layer are
+        drawn, or of the first one.
 
     Returns
     -------
