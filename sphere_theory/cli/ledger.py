@@ -147,7 +147,7 @@ def _print_claim(claim: Claim, out: Path) -> None:
     from sphere_theory.proofs.__main__ import main as print_proofs
 
     page = result_page()
-    page.print(f"[bold]{claim.id}[/]  {escape(claim.statement)}\n", soft_wrap=True)
+    page.print(f"[bold]{claim.id}[/]  {escape(claim.statement)}\n")
     facts = Table(show_header=False, box=None)
     for label, value in _facts(claim):
         facts.add_row(f"[dim]{label}[/]", escape(value))
@@ -155,7 +155,7 @@ def _print_claim(claim: Claim, out: Path) -> None:
     page.print()
     for name in (claim.id, *claim.see):
         for example in prove(name).counterexamples if name in PROOFS else ():
-            page.print(escape(_counterexample_text(name, example)), soft_wrap=True)
+            page.print(escape(_counterexample_text(name, example)))
     unproved = print_proofs([claim.id], write=sys.stdout.write) if claim.id in PROOFS else 0
     unproved += _print_kernel(claim)
     if not _print_numbers(claim, out) or unproved:

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from textwrap import fill
 from time import perf_counter
 
 from . import PROOFS, prove
+from .page import wrapped
 from .proof import Outcome, Proof
-
-WIDTH = 100
 
 
 def main(
@@ -60,26 +58,21 @@ def _print_all(proofs: Sequence[Proof], write: Callable[[str], object]) -> int:
 def _print_proof(proof: Proof, write: Callable[[str], object]) -> list[str]:
     """Print one proof as its steps are run; return the names of those that failed."""
     write(f"{proof.id}. {proof.title}\n{'─' * (len(proof.id) + 2 + len(proof.title))}\n")
-    write(_paragraph(f"Theorem. {proof.theorem}", 2) + "\n\n")
+    write(wrapped(f"Theorem. {proof.theorem}", 2, 2) + "\n\n")
     failed = []
     for number, outcome in enumerate(proof.run(), 1):
         write(_step(number, outcome))
         failed += [] if outcome.holds else [f"{proof.id} step {number} ({outcome.step.name})"]
     ending = "The proof is not complete." if failed else f"{proof.conclusion}  ∎"
-    write("\n" + _paragraph(ending, 2) + "\n\n\n")
+    write("\n" + wrapped(ending, 2, 2) + "\n\n\n")
     return failed
 
 
 def _step(number: int, outcome: Outcome) -> str:
     step = outcome.step
     mark = "✓" if outcome.holds else f"✗ {outcome.reason}"
-    head = _paragraph(f"{number}. {step.name}  [{step.scope}]", 4 - (number > 9), 8)
-    return f"{head}\n{_paragraph(f'{step.statement}   {mark}', 8)}\n"
-
-
-def _paragraph(text: str, indent: int, hanging: int | None = None) -> str:
-    margin, rest = " " * indent, " " * (hanging or indent)
-    return fill(text, WIDTH, initial_indent=margin, subsequent_indent=rest, break_long_words=False)
+    head = wrapped(f"{number}. {step.name}  [{step.scope}]", 4 - (number > 9), 8)
+    return f"{head}\n{wrapped(f'{step.statement}   {mark}', 8, 8)}\n"
 
 
 if __name__ == "__main__":

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from textwrap import fill
+
+from sphere_theory.proofs.page import wrapped
 
 from .check import ALLOWED, KernelOutcome, check_kernel
 from .statements import KERNEL_PROOFS, KernelProof
 from .symbols import SYMBOLS
-
-WIDTH = 110
 
 
 def main(
@@ -55,38 +54,29 @@ def symbol_table() -> str:
     """Every notion in Coq, beside the ledger's symbol and its definition in words."""
     name = max(len(symbol.name) for symbol in SYMBOLS)
     ledger = max(len(symbol.ledger) for symbol in SYMBOLS)
-    lines = [
-        "Symbol by symbol: Coq | ledger | in words; under it the definition that the kernel is given",
-        "",
-    ]
+    title = "Symbol by symbol: Coq | ledger | in words; under it the definition that the kernel is given"
+    lines = [wrapped(title, 0), ""]
     for symbol in SYMBOLS:
-        lines.append(f"  {symbol.name:<{name}} | {symbol.ledger:<{ledger}} | {symbol.words}")
-        lines.append(_indented(symbol.text, name + 5))
+        row = f"{symbol.name:<{name}} | {symbol.ledger:<{ledger}} | {symbol.words}"
+        lines.append(wrapped(row, 2, name + 5))
+        lines.append(wrapped(symbol.text, name + 5))
     return "\n".join((*lines, "", ""))
 
 
 def _page(proof: KernelProof, outcome: KernelOutcome) -> Iterator[str]:
     yield f"{outcome.claim}, in {', '.join(proof.files)}"
-    yield _indented(f"Hypotheses: {proof.hypotheses}.", 2)
+    yield wrapped(f"Hypotheses: {proof.hypotheses}.", 2)
     for found in outcome.theorems:
         yield ""
         yield f"  {found.theorem.name}   [{found.status}]"
-        yield _indented(found.theorem.mathematics, 4)
-        yield _indented(found.theorem.text, 6)
+        yield wrapped(found.theorem.mathematics, 4)
+        yield wrapped(found.theorem.text, 6)
     yield ""
     if outcome.assumptions:
         yield "  They rest on:"
     for name in outcome.assumptions:
-        yield _indented(f"{name} ({ALLOWED.get(name, 'NOT ALLOWED')})", 4)
+        yield wrapped(f"{name} ({ALLOWED.get(name, 'NOT ALLOWED')})", 4)
     yield ""
-
-
-def _indented(text: str, indent: int) -> str:
-    margin = " " * indent
-    return "\n".join(
-        fill(line, WIDTH, initial_indent=margin, subsequent_indent=margin + "  ", break_long_words=False)
-        for line in text.splitlines()
-    )
 
 
 if __name__ == "__main__":
