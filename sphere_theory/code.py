@@ -25,7 +25,7 @@ _NOTHING_COMPUTED = frozenset(
         "errors",
         "files",
         "hosts.registry",
-        "records",
+        "journal",
         "streams.database",
         "streams.entries",
         "streams.naming",
@@ -62,6 +62,26 @@ def code_hash(*roots: str | type) -> str:
     digest = hashlib.sha256()
     for name in sorted(found):
         digest.update(f"{name}:{_digest(name)}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def source_hash(*patterns: str) -> str:
+    """A short hash of all files of this package whose names match, every byte of them.
+
+    Parameters
+    ----------
+    *patterns
+        Such as "*.v"; "*.py" when absent.
+
+    Returns
+    -------
+    str
+        16 hexadecimal digits.
+    """
+    folder = Path(__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted({path for pattern in patterns or ("*.py",) for path in folder.rglob(pattern)}):
+        digest.update(path.relative_to(folder).as_posix().encode() + path.read_bytes())
     return digest.hexdigest()[:16]
 
 

@@ -6,7 +6,6 @@ run of the same source, seed, budget and device.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import platform
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
@@ -20,9 +19,10 @@ import torch
 import sphere_theory
 from sphere_theory.claims import Claim, Context, Evidence, Outcome, figures, run_evidence
 from sphere_theory.claims.helper import KINDS, Helper, Task
+from sphere_theory.code import source_hash
 from sphere_theory.files import replacing
+from sphere_theory.journal import Journal, Record
 from sphere_theory.plotting import save, theme
-from sphere_theory.records import Record, RecordStore, source_hash
 from sphere_theory.study.questions.theorem import violations
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def configuration(context: Context) -> Record:
     """
     return {
         "package": sphere_theory.__version__,
-        "source": _source(),
+        "source": source_hash(*_SOURCES),
         "python": platform.python_version(),
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
@@ -65,17 +65,8 @@ def configuration(context: Context) -> Record:
     }
 
 
-# What a verdict depends on beside Python: proofs in Coq, and what the study estimated.
-_OTHER_SOURCES = ("*.v", "estimates.json")
-
-
-def _source() -> str:
-    """A short hash of everything that is run or quoted."""
-    digest = hashlib.sha256(source_hash(sphere_theory).encode())
-    folder = Path(str(sphere_theory.__file__)).parent
-    for path in sorted(path for pattern in _OTHER_SOURCES for path in folder.rglob(pattern)):
-        digest.update(path.relative_to(folder.parent).as_posix().encode() + path.read_bytes())
-    return digest.hexdigest()[:16]
+# What a verdict depends on: all that is run, proofs in Coq, and what the study estimated.
+_SOURCES = ("*.py", "*.v", "estimates.json")
 
 
 def run_ledger(
@@ -101,7 +92,7 @@ def run_ledger(
         One record for each piece of evidence: first those that an interrupted run has left, then each as it
         is found. `in_order` sorts them.
     """
-    store = RecordStore(_partial(folder), configuration(context), "out")
+    store = Journal(_partial(folder), configuration(context), "out")
     pieces = {(claim.id, piece.name): (claim, piece) for claim in claims for piece in claim.evidence}
     known = [record for record in store.records if (record["claim"], record["evidence"]) in pieces]
     yield from known
@@ -281,7 +272,7 @@ def stored_report(folder: Path) -> Record | None:
         found = json.loads(path.read_text(encoding="utf-8"))
     except ValueError:  # not ours, or damaged: as good as none
         return None
-    ours = isinstance(found, dict) and found.get("source") == _source()
+    ours = isinstance(found, dict) and found.get("source") == source_hash(*_SOURCES)
     return found if ours else None
 
 

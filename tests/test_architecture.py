@@ -30,7 +30,7 @@ ROOMS = (
     "claims",
     "cli",
 )
-GROUND = ("arrays", "code", "errors", "files", "records")
+GROUND = ("arrays", "code", "errors", "files", "journal")
 PLACES = {
     **dict.fromkeys(GROUND, "ground"),
     "plotting": "plotting",

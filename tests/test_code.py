@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 import sphere_theory
-from sphere_theory.code import code_hash
+from sphere_theory import code
+from sphere_theory.code import code_hash, source_hash
 from sphere_theory.editing.memit import Memit
 
 PACKAGE = Path(sphere_theory.__file__).parent
@@ -101,3 +102,13 @@ def test_nothing_that_computes_is_left_out() -> None:
             if isinstance(node, ast.ImportFrom) and node.module
         }
         assert not imported & mathematics, f"{name} computes"
+
+
+def test_the_hash_of_the_source_is_of_every_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert source_hash() == source_hash("*.py") != source_hash("*.py", "*.v")
+    monkeypatch.setattr(code, "__file__", str(tmp_path / "code.py"))
+    (tmp_path / "code.py").write_text("x = 1\n")
+    first = source_hash()
+    (tmp_path / "code.py").write_text("x = 1  # one\n")
+    assert len(first) == 16
+    assert source_hash() != first

@@ -88,13 +88,12 @@ def test_the_verdict_line_counts_what_was_run_and_ruled_out(tmp_path):
     )
 
 
-def test_a_changed_proof_in_coq_or_estimate_is_another_source(monkeypatch, tmp_path):
-    before = job._source()
-    assert job._source() == before
-    for pattern in job._OTHER_SOURCES:
-        rest = tuple(other for other in job._OTHER_SOURCES if other != pattern)
-        monkeypatch.setattr(job, "_OTHER_SOURCES", rest)
-        assert job._source() != before, f"{pattern} is not part of the source"
+def test_a_changed_proof_in_coq_or_estimate_is_another_source(monkeypatch):
+    before = job.configuration(Context())["source"]
+    for pattern in job._SOURCES:
+        rest = tuple(other for other in job._SOURCES if other != pattern)
+        monkeypatch.setattr(job, "_SOURCES", rest)
+        assert job.configuration(Context())["source"] != before, f"{pattern} is not part of the source"
         monkeypatch.undo()
 
 

@@ -17,16 +17,16 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 
-import sphere_theory
 from sphere_theory.arrays import as_count
 from sphere_theory.bound import BoundAudit, audit_bound
+from sphere_theory.code import code_hash
 from sphere_theory.enclosure import end_bounds, largest_change
 from sphere_theory.energy import energy_gradient
 from sphere_theory.errors import CertificateError, CoincidentNeuronsError, ZeroRowError
+from sphere_theory.journal import Journal
 from sphere_theory.motion import as_motion
 from sphere_theory.neurons import Progress, silent
 from sphere_theory.pulls import pulls_at_ends
-from sphere_theory.records import RecordStore, source_hash
 from sphere_theory.samples import fits, orthonormal, structured
 
 if TYPE_CHECKING:
@@ -253,7 +253,7 @@ def attack_bounds(
     seed
         Seed of all of them.
     store
-        File of JSON lines, from which a later run of the same source and seed goes on; None to keep nothing.
+        File of JSON lines, from which a later run of the same code and seed goes on; None to keep nothing.
     progress
         Called with the share of cases done.
 
@@ -271,8 +271,8 @@ def attack_bounds(
         `store` is a file of another kind.
     """
     cases, seed = as_count(cases, "cases", low=1), as_count(seed, "seed", low=0)
-    header = {"source": source_hash(sphere_theory), "torch": torch.__version__, "attack": seed}
-    kept = RecordStore(None if store is None else Path(store), header, "store")
+    header = {"code": code_hash(__name__), "torch": torch.__version__, "attack": seed}
+    kept = Journal(None if store is None else Path(store), header, "store")
     starts = range(0, cases, _BLOCK)
     done = {record["start"]: record for record in kept.records}
     blocks = []

@@ -19,16 +19,16 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import numpy as np
 import torch
 
-import sphere_theory
 from sphere_theory.arrays import Array, as_choice, as_count, as_real
 from sphere_theory.bound import KINDS, ORTHONORMAL, BoundAudit, audit_bound
+from sphere_theory.code import code_hash
 from sphere_theory.errors import InputError, RangeError, ShapeError
 from sphere_theory.experiments.base import Experiment
 from sphere_theory.experiments.regimes import TAYLOR_TOLERANCE
 from sphere_theory.experiments.trials import DIRECTIONS, INPUTS, UNSEEN, Cell, Layer, as_layer, draw
 from sphere_theory.hosts.minilm import MiniLM
+from sphere_theory.journal import Journal, Record
 from sphere_theory.neurons import Progress, silent
-from sphere_theory.records import Record, RecordStore, source_hash
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -135,7 +135,7 @@ def probe_bound(
     axes = _axes(shapes, sizes, inputs, conditions, directions)
     layer = None if W is None and keys is None else as_layer(W, keys, s=s)
     cells = list(_cells(axes, layer))
-    kept = RecordStore(None if store is None else Path(store), _header(trials, s, seed, layer), "store")
+    kept = Journal(None if store is None else Path(store), _header(trials, s, seed, layer), "store")
     done = {record["cell"]: record["rows"] for record in kept.records}
     rows: list[Record] = []
     for k, cell in enumerate(cells):
@@ -289,8 +289,7 @@ def _cells(axes: _Axes, layer: Layer | None) -> Iterator[Cell]:
 
 def _header(trials: int, s: float, seed: int, layer: Layer | None) -> Record:
     return {
-        "package": sphere_theory.__version__,
-        "source": source_hash(sphere_theory),
+        "code": code_hash(__name__),
         "python": platform.python_version(),
         "numpy": np.__version__,
         "torch": torch.__version__,

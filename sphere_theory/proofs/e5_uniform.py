@@ -94,7 +94,7 @@ def prove() -> Proof:
     )
 
 
-def closed_form() -> sp.Expr:
+def _closed_form() -> sp.Expr:
     """Return the formula of the claim, in the symbols d and s."""
     numerator = 2 ** (d - 2 - s) * sp.gamma(d / 2) * sp.gamma((d - 1 - s) / 2)
     return numerator / (sp.sqrt(sp.pi) * sp.gamma(d - 1 - s / 2))
@@ -146,7 +146,7 @@ def _duplication() -> bool:
 
 
 def _closed() -> bool:
-    return equal(sp.gammasimp(_quotient_value() / closed_form()), 1)
+    return equal(sp.gammasimp(_quotient_value() / _closed_form()), 1)
 
 
 def _log_mean() -> sp.Expr:
@@ -174,7 +174,7 @@ def _literal() -> bool:
     D2 = 2 - 2 * t
     powers = ((3, 1), (5, 2), (5, 1), (4, 2))
     direct = all(
-        equal(_mean(D2 ** sp.Rational(-k, 2), q), closed_form().subs({d: q, s: k})) for q, k in powers
+        equal(_mean(D2 ** sp.Rational(-k, 2), q), _closed_form().subs({d: q, s: k})) for q, k in powers
     )
     logs = equal(_log_mean().subs(d, 3), sp.Rational(1, 2) - sp.log(2)) and equal(_log_mean().subs(d, 2), 0)
     return direct and logs and equal(_mean(-sp.log(D2) / 2, 3), sp.Rational(1, 2) - sp.log(2))

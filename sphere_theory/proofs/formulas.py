@@ -44,7 +44,7 @@ def together(*formulas: Formula) -> Formula:
     return sides
 
 
-def closed_angles(
+def _closed_angles(
     geometry: Geometry, closing: Callable[[Geometry, Pair], Sequence[int]]
 ) -> dict[Pair, HalfAngle] | None:
     """φ_ij/2 of every pair as (sin, cos), or None where φ_ij > 0 is not certain."""
@@ -57,13 +57,13 @@ def certified(
     geometry: Geometry, *, closing: Callable[[Geometry, Pair], Sequence[int]] = both
 ) -> Sides | None:
     """B5: |ΔHE| ≤ K_cert‖ΔW‖_F where every φ_ij > 0."""
-    constant = k_cert(geometry, closing)
+    constant = _k_cert(geometry, closing)
     return None if constant is None else [(abs(geometry.change), constant * root(geometry.size2))]
 
 
-def k_cert(geometry: Geometry, closing: Callable[[Geometry, Pair], Sequence[int]] = both) -> ivmpf | None:
+def _k_cert(geometry: Geometry, closing: Callable[[Geometry, Pair], Sequence[int]] = both) -> ivmpf | None:
     """K_cert of claim B5, or None where φ_ij > 0 is not certain for some pair."""
-    gaps = closed_angles(geometry, closing)
+    gaps = _closed_angles(geometry, closing)
     if gaps is None:
         return None
     totals = geometry.row_sums({pair: geometry.pull(half) for pair, half in gaps.items()})
@@ -124,14 +124,14 @@ def shorter_arcs(geometry: Geometry) -> Sides:
 
 def below_certified(geometry: Geometry) -> Sides | None:
     """B8 against B5: K* ≤ K_cert wherever B5 applies."""
-    constant = k_cert(geometry)
+    constant = _k_cert(geometry)
     if constant is None:
         return None
     bound = constant * root(geometry.size2)
     return [(right, bound) for _, right in unconditional(geometry)]
 
 
-def squared_sum(first: ivmpf, second: ivmpf) -> ivmpf:
+def _squared_sum(first: ivmpf, second: ivmpf) -> ivmpf:
     """(δ_i + δ_j)²."""
     return (first + second) ** 2
 
@@ -141,10 +141,10 @@ def enclosure(
     *,
     bend: Callable[[Geometry, HalfAngle], ivmpf] = Geometry.bend,
     closing: Callable[[Geometry, Pair], Sequence[int]] = both,
-    spread: Callable[[ivmpf, ivmpf], ivmpf] = squared_sum,
+    spread: Callable[[ivmpf, ivmpf], ivmpf] = _squared_sum,
 ) -> Sides | None:
     """B9: |ΔHE − Σ_i δ_i⟨G_i, τ_i⟩| ≤ ½ Σ_{i≠j} q(φ_ij)(δ_i + δ_j)² where every φ_ij > 0."""
-    gaps = closed_angles(geometry, closing)
+    gaps = _closed_angles(geometry, closing)
     if gaps is None:
         return None
     remainder = geometry.change - geometry.first_order
@@ -153,7 +153,7 @@ def enclosure(
 
 def sharp_enclosure(geometry: Geometry) -> Sides | None:
     """B9, two-sided: s cos²(φ/2) below and 1 + s cos²(φ/2) above, in place of 1 + (s + 2)cos²(φ/2)."""
-    gaps = closed_angles(geometry, both)
+    gaps = _closed_angles(geometry, both)
     if gaps is None:
         return None
     remainder = geometry.change - geometry.first_order
@@ -162,7 +162,7 @@ def sharp_enclosure(geometry: Geometry) -> Sides | None:
         def bend(of: Geometry, half: HalfAngle) -> ivmpf:
             return of.bend(half, constant, quadratic)
 
-        return _second_order(geometry, gaps, bend, squared_sum)
+        return _second_order(geometry, gaps, bend, _squared_sum)
 
     return [(remainder, bound(1, geometry.s)), (-remainder, bound(0, 1))]
 
@@ -184,7 +184,7 @@ def largest(rows: Sequence[ivmpf]) -> ivmpf:
     return IV.mpf([max(row.a for row in rows), max(row.b for row in rows)])
 
 
-def both_lengths(first: Fraction, second: Fraction) -> ivmpf:
+def _both_lengths(first: Fraction, second: Fraction) -> ivmpf:
     """√(‖w_i‖⁻² + ‖w_j‖⁻²), from the squares of the lengths."""
     return root(1 / first + 1 / second)
 
@@ -193,7 +193,7 @@ def edit_free(
     geometry: Geometry,
     *,
     bend: Callable[[Geometry, HalfAngle], ivmpf] = Geometry.bend,
-    reach: Callable[[Fraction, Fraction], ivmpf] = both_lengths,
+    reach: Callable[[Fraction, Fraction], ivmpf] = _both_lengths,
     worst: Callable[[Sequence[ivmpf]], ivmpf] = largest,
     second: float = 2,
     arcsine: Callable[[ivmpf, ivmpf], ivmpf] = lambda x, cosine: IV.atan2(x, cosine),

@@ -107,17 +107,17 @@ def prove() -> Proof:
     )
 
 
-def paper_rank(shares: Sequence[sp.Expr], eta: sp.Expr) -> int:
+def _paper_rank(shares: Sequence[sp.Expr], eta: sp.Expr) -> int:
     """Return the smallest r with S_r ≥ η."""
     return next(r for r, share in enumerate(shares, 1) if share >= eta)
 
 
-def released_rank(shares: Sequence[sp.Expr], eta: sp.Expr) -> int:
+def _released_rank(shares: Sequence[sp.Expr], eta: sp.Expr) -> int:
     """Return the count of S_k ≤ η, plus one."""
     return sum(bool(share <= eta) for share in shares) + 1
 
 
-def shares_of(eigenvalues: Sequence[sp.Expr]) -> list[sp.Expr]:
+def _shares_of(eigenvalues: Sequence[sp.Expr]) -> list[sp.Expr]:
     """Return the cumulative shares of eigenvalues in descending order."""
     total = sp.Add(*eigenvalues)
     return [part / total for part in accumulate(eigenvalues)]
@@ -135,7 +135,7 @@ def _every_order() -> Iterator[Signs]:
 
 
 def _as_count() -> bool:
-    return all(paper_rank(order, TIE) == order.count(LESS) + 1 for order in _every_order())
+    return all(_paper_rank(order, TIE) == order.count(LESS) + 1 for order in _every_order())
 
 
 def _one_share() -> bool:
@@ -153,7 +153,7 @@ def _one_share() -> bool:
 
 
 def _difference() -> bool:
-    return all(released_rank(o, TIE) - paper_rank(o, TIE) == o.count(TIE) for o in _every_order())
+    return all(_released_rank(o, TIE) - _paper_rank(o, TIE) == o.count(TIE) for o in _every_order())
 
 
 def _spectra() -> Iterator[list[sp.Expr]]:
@@ -168,31 +168,31 @@ def _spectra() -> Iterator[list[sp.Expr]]:
 def _one_tie() -> bool:
     return all(
         all(share == 1 or shares.count(share) == 1 for share in shares)
-        for shares in map(shares_of, _spectra())
+        for shares in map(_shares_of, _spectra())
     )
 
 
 def _eta_one() -> bool:
     one = sp.Integer(1)
     return all(
-        released_rank(shares_of(spectrum), one) == len(spectrum) + 1
-        and paper_rank(shares_of(spectrum), one) == sum(bool(value) for value in spectrum)
+        _released_rank(_shares_of(spectrum), one) == len(spectrum) + 1
+        and _paper_rank(_shares_of(spectrum), one) == sum(bool(value) for value in spectrum)
         for spectrum in _spectra()
     )
 
 
 def _tie() -> bool:
     half, one = sp.Rational(1, 2), sp.Integer(1)
-    shares = shares_of(list((TIED.T * TIED).diagonal()))
-    at_half = (paper_rank(shares, half), released_rank(shares, half)) == (1, 2)
-    return at_half and (paper_rank(shares, one), released_rank(shares, one)) == (2, 3)
+    shares = _shares_of(list((TIED.T * TIED).diagonal()))
+    at_half = (_paper_rank(shares, half), _released_rank(shares, half)) == (1, 2)
+    return at_half and (_paper_rank(shares, one), _released_rank(shares, one)) == (2, 3)
 
 
 def _ranks(W: sp.Matrix, eta: sp.Expr) -> tuple[tuple[int, int], tuple[int, int]]:
     """Return the ranks (paper's rule, released rule) of raw rows and of unit rows, W Wᵀ being diagonal."""
     unit = sp.diag(*(1 / norm(W.row(i)) for i in range(W.rows))) * W
-    shares = [shares_of(sorted((A * A.T).diagonal(), reverse=True)) for A in (W, unit)]
-    raw, normalised = ((paper_rank(of, eta), released_rank(of, eta)) for of in shares)
+    shares = [_shares_of(sorted((A * A.T).diagonal(), reverse=True)) for A in (W, unit)]
+    raw, normalised = ((_paper_rank(of, eta), _released_rank(of, eta)) for of in shares)
     return raw, normalised
 
 

@@ -111,11 +111,11 @@ def environment() -> Row:
     import numpy as np
 
     import sphere_theory
-    from sphere_theory.records import source_hash
+    from sphere_theory.code import source_hash
 
     return {
         "package": sphere_theory.__version__,
-        "source": source_hash(sphere_theory),
+        "source": source_hash(),
         "python": platform.python_version(),
         "numpy": np.__version__,
         "torch": torch.__version__,

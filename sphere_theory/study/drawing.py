@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import sphere_theory
+from sphere_theory.code import source_hash
 from sphere_theory.errors import InputError
 from sphere_theory.plotting import save, theme
-from sphere_theory.records import source_hash
 from sphere_theory.study.question import Chosen, ExperimentFigure, Frames, Material, RunFigure, questions
 from sphere_theory.study.statistics import SAMPLES
 
@@ -176,7 +176,7 @@ def _here() -> dict[str, str]:
     """What draws."""
     return {
         "drawn with package": sphere_theory.__version__,
-        "drawn with source": source_hash(sphere_theory),
+        "drawn with source": source_hash(),
     }
 
 

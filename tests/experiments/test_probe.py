@@ -18,6 +18,7 @@ import pytest
 import torch
 
 from sphere_theory.bound import KINDS, audit_bound
+from sphere_theory.code import code_hash
 from sphere_theory.errors import (
     CoincidentNeuronsError,
     InputError,
@@ -260,7 +261,7 @@ def test_the_store_is_plain_json(tmp_path: Path) -> None:
 
     header, *records = (json.loads(line, parse_constant=refuse) for line in path.read_text().splitlines())
     assert (header["trials"], header["seed"], header["s"], header["layer"]) == (1, 0, 1.0, None)
-    assert len(header["source"]) == 16
+    assert header["code"] == code_hash(probe_bound.__module__)
     assert len(records) == 2 * 4 * len(DIRECTIONS)
 
 

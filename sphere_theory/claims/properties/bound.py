@@ -88,7 +88,7 @@ _CONCAVE = np.array([[3.0, -1, -3], [-2, -1, 0], [1, 0, 0], [3, 0, 3]])
 
 
 @dataclass(frozen=True, eq=False)
-class Uphill:
+class _Uphill:
     """Weights and an exponent, looked at along ±∇HE."""
 
     W: np.ndarray
@@ -126,7 +126,7 @@ class Uphill:
         return abs(energy_change(self.W, delta, s=self.s).change) / (K * length(delta)) - 1
 
 
-def _curved(x: Uphill) -> bool:
+def _curved(x: _Uphill) -> bool:
     """Whether the second order tells: more of it than of the third, some (s + 3)² of the square of a turn."""
     third = (x.s + 3) ** 2 * SMALL**2 * bound_constant(x.W, kind="triangle", s=x.s) / length(x.slope)
     return abs(x.bend) * SMALL * x.step > 100 * third
@@ -135,10 +135,10 @@ def _curved(x: Uphill) -> bool:
 _STARTS = weights(n=st.integers(3, 8), structures=("ordinary", "clustered")) | SCALES.map(
     lambda c: c * _CONCAVE
 )
-_UPHILL = with_exponent(_STARTS).map(lambda drawn: Uphill(*drawn)).filter(_curved)
+_UPHILL = with_exponent(_STARTS).map(lambda drawn: _Uphill(*drawn)).filter(_curved)
 
 
-def _fails_one_way(x: Uphill, **changed: Any) -> float:
+def _fails_one_way(x: _Uphill, **changed: Any) -> float:
     """K_grad fails along +∇HE where HE is convex that way, along −∇HE where it is concave; not both ways."""
     way = math.copysign(1.0, x.bend)
     return min(x.excess(way, **changed), -x.excess(-way, **changed))
@@ -180,7 +180,7 @@ def _longest(x: Drawn) -> np.ndarray:
 
 
 @dataclass(frozen=True, eq=False)
-class Frame:
+class _Frame:
     """Weights, an exponent, and an orthonormal frame of the space of edits, (nd, n, d)."""
 
     W: np.ndarray
@@ -205,10 +205,10 @@ _SMALLEST = weights(n=st.just(2), d=st.integers(2, 3), structures=TWO) | weights
 
 
 @st.composite
-def _frame(draw: Draw) -> Frame:
+def _frame(draw: Draw) -> _Frame:
     W, s = draw(with_exponent(_SMALLEST))
     n, d = W.shape
-    return Frame(W, s, draw(strategies.inputs(n * d, m=n * d)).reshape(-1, n, d))
+    return _Frame(W, s, draw(strategies.inputs(n * d, m=n * d)).reshape(-1, n, d))
 
 
 # A step's share of the smallest angle, and what the second derivative leaves of the slope: some s + 3 times
@@ -217,7 +217,7 @@ TINY = 1e-10
 _AVERAGE = 1e-7
 
 
-def _mean(x: Frame, expected: float, power: float = 1.0) -> float:
+def _mean(x: _Frame, expected: float, power: float = 1.0) -> float:
     return equality(float(np.mean(x.tightness**power)), expected, _AVERAGE)
 
 

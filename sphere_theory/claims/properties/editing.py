@@ -110,7 +110,7 @@ def _by_formula(x: Stream, *, stale: bool = False, ridge: float = 1.0, growing: 
 
 
 @dataclass(frozen=True, eq=False)
-class ProjectedStream:
+class _ProjectedStream:
     """A stream and a projector."""
 
     stream: Stream
@@ -145,10 +145,10 @@ class ProjectedStream:
 
 
 @st.composite
-def _projected_stream(draw: Draw) -> ProjectedStream:
+def _projected_stream(draw: Draw) -> _ProjectedStream:
     stream = draw(_stream())
     alpha = st.sampled_from([0.5, 0.8, 1.0])
-    return ProjectedStream(stream, draw(strategies.projectors(stream.W.shape[1], alpha=alpha)))
+    return _ProjectedStream(stream, draw(strategies.projectors(stream.W.shape[1], alpha=alpha)))
 
 
 def _breaks(gap: float) -> float:

@@ -92,7 +92,7 @@ def _stretched(x: Apart) -> np.ndarray:
 
 
 @dataclass(frozen=True, eq=False)
-class Preserved:
+class _Preserved:
     """A projector, an edit, and preserved keys in general and such that span(U) is invariant under C0."""
 
     projector: SparseProjector
@@ -146,17 +146,17 @@ class Preserved:
 
 
 @st.composite
-def _preserved(draw: Draw) -> Preserved:
+def _preserved(draw: Draw) -> _Preserved:
     x = draw(projected(alpha=st.sampled_from([0.5, 0.8, 1.0, 2.0])))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     count = draw(st.integers(1, x.d))
     inside, outside = rng.normal(size=(2, x.d, count))
     # C0 = K0 K0ᵀ leaves span(U) invariant if every key lies in it or is orthogonal to it.
     keys = np.hstack([x.U @ (x.U.T @ inside), outside - x.U @ (x.U.T @ outside)])
-    return Preserved(x.projector, rng.normal(size=x.W.shape), inside, keys)
+    return _Preserved(x.projector, rng.normal(size=x.W.shape), inside, keys)
 
 
-def _interference(x: Preserved) -> float:
+def _interference(x: _Preserved) -> float:
     """Less where span(U) is invariant; elsewhere more for some, by α²‖ΔW U T‖² if fitted, UᵀC0U = TTᵀ."""
     edit, keys = x.fitted(), x.general
     before, after = length(edit @ keys), length(x.projector(edit) @ keys)
@@ -165,18 +165,18 @@ def _interference(x: Preserved) -> float:
     return min(x.spared(x.invariant), equality(after**2, before**2 + added**2, unit=unit**2), _spoils(x))
 
 
-def _spoils(x: Preserved) -> float:
+def _spoils(x: _Preserved) -> float:
     """How much more some edit interferes after P, as a share of ‖ΔW‖‖K0‖, where span(U) is not invariant."""
     edit = x.spoiled(x.general)
     return ROUNDING - x.spared(x.general, edit) if edit is not None else math.inf
 
 
-def _spared_anyway(x: Preserved, keys: np.ndarray) -> float:
+def _spared_anyway(x: _Preserved, keys: np.ndarray) -> float:
     edit = x.spoiled(keys)
     return x.spared(keys, edit) if edit is not None else math.inf
 
 
-def _nearly_invariant(x: Preserved) -> float:
+def _nearly_invariant(x: _Preserved) -> float:
     """Keys one percent from those that leave span(U) invariant."""
     keys = x.invariant.copy()
     keys[:, : x.general.shape[1]] += 0.01 * x.general

@@ -77,7 +77,7 @@ def _principal(x: Projected, factor: Callable[[float], float], *, along: bool = 
 
 
 @dataclass(frozen=True, eq=False)
-class Tied:
+class _Tied:
     """Weights with d equal eigenvalues, and the number k < d of them up to the tie S_k = k/d."""
 
     W: np.ndarray
@@ -93,12 +93,12 @@ class Tied:
 
 
 @st.composite
-def _tied(draw: Draw) -> Tied:
+def _tied(draw: Draw) -> _Tied:
     W = draw(strategies.tied_spectra(shapes=strategies.SHAPES))
-    return Tied(W, draw(st.integers(1, np.linalg.matrix_rank(W) - 1)))
+    return _Tied(W, draw(st.integers(1, np.linalg.matrix_rank(W) - 1)))
 
 
-def _rules(x: Tied, at: tuple[int, int], off: tuple[int, int], *, shift: float = 1e-9) -> float:
+def _rules(x: _Tied, at: tuple[int, int], off: tuple[int, int], *, shift: float = 1e-9) -> float:
     """Ranks, less k, that the two rules give at the tie and a little below and above it."""
     share = x.k / np.linalg.matrix_rank(x.W)
     below, above = (share * (1 + sign * shift) for sign in (-1, 1))
@@ -109,7 +109,7 @@ def _rules(x: Tied, at: tuple[int, int], off: tuple[int, int], *, shift: float =
 
 
 @dataclass(frozen=True, eq=False)
-class Enlarging:
+class _Enlarging:
     """Weights and an edit near the exact counterexample of the proof of O6, an α and an exponent."""
 
     W: np.ndarray
@@ -128,7 +128,7 @@ class Enlarging:
 
 
 @st.composite
-def _enlarging(draw: Draw) -> Enlarging:
+def _enlarging(draw: Draw) -> _Enlarging:
     alpha, s = draw(st.sampled_from([1.0, 0.8, 0.5, 0.25])), draw(EXPONENTS)
     scale = 10.0 ** draw(st.integers(-8, 8))
     d = draw(st.integers(2, 5))
@@ -139,30 +139,30 @@ def _enlarging(draw: Draw) -> Enlarging:
     W0[:, :2] = [[12, 9], [12, -9]]
     delta = np.zeros((2, d))
     delta[:, :2] = [[4.8, 7], [4.8, -7]]
-    return Enlarging(scale * (W0 + noise) @ turn, scale * delta @ turn, alpha, s)
+    return _Enlarging(scale * (W0 + noise) @ turn, scale * delta @ turn, alpha, s)
 
 
-def _enlarged(x: Enlarging, factor: float = 1.0) -> float:
+def _enlarged(x: _Enlarging, factor: float = 1.0) -> float:
     """P makes the edit shorter, and |ΔHE| larger."""
     after = x.projector(x.delta)
     shorter = 1 - length(after) / length(x.delta)
     return min(shorter, x.change(after) / x.change(x.delta) - factor)
 
 
-def _not_enlarged(x: Enlarging) -> float:
+def _not_enlarged(x: _Enlarging) -> float:
     return at_most(x.change(x.projector(x.delta)), x.change(x.delta))
 
 
-def _any_shortening(x: Enlarging) -> float:
+def _any_shortening(x: _Enlarging) -> float:
     return x.change(NormMatchedShrinkage(x.projector)(x.delta)) / x.change(x.delta) - 1
 
 
-def _longer(x: Enlarging) -> float:
+def _longer(x: _Enlarging) -> float:
     return length(x.projector(x.delta)) / length(x.delta) - 1
 
 
 @dataclass(frozen=True, eq=False)
-class Priced:
+class _Priced:
     """An edit with its own keys and residual, keys to preserve, and a projector."""
 
     W: np.ndarray
@@ -191,7 +191,7 @@ class Priced:
 
 
 @st.composite
-def _priced(draw: Draw) -> Priced:
+def _priced(draw: Draw) -> _Priced:
     x = draw(projected(alpha=st.sampled_from([0.5, 0.8, 0.3])))
     n, d = x.W.shape
     batch = draw(strategies.batches(n, d))
@@ -199,21 +199,21 @@ def _priced(draw: Draw) -> Priced:
         strategies.edits(x.W, directions=("random", "low-rank"), size=st.sampled_from([0.1, 1.0, 1e-3]))
     )
     kept = draw(strategies.inputs(d, condition=st.sampled_from([1.0, 10.0])))
-    return Priced(x.W, x.projector, delta, batch.keys, batch.values, kept, draw(EXPONENTS))
+    return _Priced(x.W, x.projector, delta, batch.keys, batch.values, kept, draw(EXPONENTS))
 
 
-def _priced_at(x: Priced, after: np.ndarray, *, power: int = 1) -> float:
+def _priced_at(x: _Priced, after: np.ndarray, *, power: int = 1) -> float:
     """It is as long as ΔW P, and its price is 1: less interference, and less of the edit by as much."""
     return min(equality(x.price(after, power=power), 1.0), equality(x.norm_of(after), 1.0))
 
 
-def _energy_shrinks_too(x: Priced) -> float:
+def _energy_shrinks_too(x: _Priced) -> float:
     before, after = (energy_change(x.W, delta, s=x.s).change for delta in (x.delta, x.shrunk()))
     return equality(after, length(x.shrunk()) / length(x.delta) * before, 1e-3)
 
 
 @dataclass(frozen=True, eq=False)
-class Shared:
+class _Shared:
     """The gradient of HE and a random basis of the space that the neurons span.
 
     Attributes
@@ -245,17 +245,17 @@ class Shared:
 
 
 @st.composite
-def _shared(draw: Draw) -> Shared:
+def _shared(draw: Draw) -> _Shared:
     W, s = draw(with_exponent(MANY_MOVING))
     slope = energy_gradient(W, s=s)
     # Of the directions: a row of 1e-8 spans as much as one of 1e8.
     _, values, right = np.linalg.svd(literal.units(W), full_matrices=False)
     k = int((values > 1e-9 * values[0]).sum())
     turn = draw(strategies.inputs(k, m=k))
-    return Shared(slope, right[:k].T @ turn, draw(st.integers(1, k)))
+    return _Shared(slope, right[:k].T @ turn, draw(st.integers(1, k)))
 
 
-def _mean_share(x: Shared, expected: float, *, power: float = 1.0) -> float:
+def _mean_share(x: _Shared, expected: float, *, power: float = 1.0) -> float:
     """All of it lies in the span of the neurons, and r of its k dimensions hold r/k of it on average."""
     everything = equality(x.share(slice(None)), 1.0, _SPAN)
     return min(everything, equality(float(np.mean(x.shares() ** power)), expected, _SPAN))

@@ -78,7 +78,7 @@ _OTHERS = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
-class Closing:
+class _Closing:
     """Neurons of which the last is brought to an angle from the first, and an exponent."""
 
     W: np.ndarray
@@ -104,30 +104,30 @@ _GENERIC = weights(structures=("ordinary", "rank-deficient"))
 
 
 @st.composite
-def _closing(draw: Draw) -> Closing:
+def _closing(draw: Draw) -> _Closing:
     W = draw(_GENERIC)
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     here = literal.units(W)[0]
     aside = rng.normal(size=W.shape[1])
     aside -= (aside @ here) * here
-    x = Closing(W, aside / length(aside), draw(EXPONENTS))
+    x = _Closing(W, aside / length(aside), draw(EXPONENTS))
     assume(literal.angles(W[:-1]).min() > 0.3)
     return x
 
 
-def _energy_grows(x: Closing, power: float, pairs: float = 2.0) -> float:
+def _energy_grows(x: _Closing, power: float, pairs: float = 2.0) -> float:
     """Like D^(−power), by two ordered pairs."""
     far, near = (literal.potential_at(angle, power) for angle in (CLOSE, _CLOSER))
     return equality(x.gained(), pairs * (near - far), _OTHERS)
 
 
-def _gradient_grows(x: Closing, power: float, factor: float = 2.0) -> float:
+def _gradient_grows(x: _Closing, power: float, factor: float = 2.0) -> float:
     """Like (2s/‖w‖) D^(−power)."""
     pulls = factor * literal.factor(x.s) * _CLOSER**-power / literal.norms(x.W)[-1]
     return equality(x.steepness(_CLOSER), pulls, _OTHERS)
 
 
-def _diverges(x: Closing) -> float:
+def _diverges(x: _Closing) -> float:
     return min(_energy_grows(x, x.s), _gradient_grows(x, x.s + 1))
 
 

@@ -88,7 +88,7 @@ def _unconditional(x: Edited) -> float:
 
 
 @dataclass(frozen=True, eq=False)
-class Arcs:
+class _Arcs:
     """An edit as turns along great circles: first order, remainder, and rounding."""
 
     edit: Edited
@@ -133,8 +133,8 @@ _ARCS: dict[str, st.SearchStrategy[Edited]] = {
 }
 
 
-def _arcs() -> st.SearchStrategy[Arcs]:
-    return st.sampled_from(("little", *_ARCS)).flatmap(_ARCS.__getitem__).map(Arcs)
+def _arcs() -> st.SearchStrategy[_Arcs]:
+    return st.sampled_from(("little", *_ARCS)).flatmap(_ARCS.__getitem__).map(_Arcs)
 
 
 def _ends(x: Edited, falls: np.ndarray, rises: np.ndarray) -> float:
@@ -143,7 +143,7 @@ def _ends(x: Edited, falls: np.ndarray, rises: np.ndarray) -> float:
     return _angular(x, x.turns, pulls)
 
 
-def _enclosure(x: Arcs) -> float:
+def _enclosure(x: _Arcs) -> float:
     """B9 as it is written, and as it is computed: rounded outwards, and by no more than rounding."""
     edit = x.edit
     found = enclose_change(edit.W, edit.delta, s=edit.s)
@@ -161,19 +161,19 @@ def _enclosure(x: Arcs) -> float:
     return min(inside / (high - low + x.rounding), literally, ends, wide / (high - low + x.rounding))
 
 
-def _arc_max_for_sum(x: Arcs) -> float:
+def _arc_max_for_sum(x: _Arcs) -> float:
     gaps = x.edit.before_angles - np.maximum(x.edit.turns[:, None], x.edit.turns)
     return x.within(x.remainder(gaps)) if x.applies else math.inf
 
 
-def _flat(x: Arcs) -> float:
+def _flat(x: _Arcs) -> float:
     """q = s d^(−s−2), without the cosine."""
     both = x.edit.turns[:, None] + x.edit.turns
     curved = literal.factor(x.edit.s) * literal.chord(x.edit.gaps) ** (-x.edit.s - 2)
     return x.within(float(literal.row_sums(curved * both**2).sum()) / 2)
 
 
-def _separate_squares(x: Arcs) -> float:
+def _separate_squares(x: _Arcs) -> float:
     """δ_i² + δ_j² for (δ_i + δ_j)²."""
     squares = x.edit.turns[:, None] ** 2 + x.edit.turns**2
     curved = literal.curvature(x.edit.gaps, x.edit.s)

@@ -1,11 +1,12 @@
-"""Records kept against an interruption: JSON lines under a header that says what they depend on."""
+"""What one long call has done so far, kept against an interruption.
+
+Results to look up later are kept by a `RunStore`.
+"""
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from sphere_theory.errors import InputError
@@ -13,7 +14,7 @@ from sphere_theory.errors import InputError
 Record = dict[str, Any]
 
 
-class RecordStore:
+class Journal:
     """A growing list of records, each on disk as soon as it is made.
 
     The file's first line is the header, every further line one record. A run of the same header takes up
@@ -86,24 +87,3 @@ def _is_header(line: bytes) -> bool:
 
 def _line(value: Record) -> bytes:
     return (json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n").encode()
-
-
-def source_hash(*packages: ModuleType) -> str:
-    """A short hash of all Python source of some packages.
-
-    Parameters
-    ----------
-    *packages
-        Imported packages.
-
-    Returns
-    -------
-    str
-        16 hexadecimal digits.
-    """
-    digest = hashlib.sha256()
-    for package in packages:
-        folder = Path(str(package.__file__)).parent
-        for path in sorted(folder.rglob("*.py")):
-            digest.update(path.relative_to(folder.parent).as_posix().encode() + path.read_bytes())
-    return digest.hexdigest()[:16]

@@ -7,19 +7,18 @@ import json
 import naive
 import pytest
 
-import sphere_theory
 from sphere_theory.errors import InputError
-from sphere_theory.records import RecordStore, source_hash
+from sphere_theory.journal import Journal
 
 HEADER = {"seed": 0}
 
 
 def stored(path, header=HEADER):
-    return RecordStore(path, header).records
+    return Journal(path, header).records
 
 
 def filled(path, *values):
-    store = RecordStore(path, HEADER)
+    store = Journal(path, HEADER)
     for value in values:
         assert store.append({"value": value}) == {"value": value}
     return store
@@ -39,7 +38,7 @@ def test_a_line_cut_short_is_dropped_and_the_next_one_is_whole(tmp_path, lost):
     path = tmp_path / "records.jsonl"
     filled(path, 1, 2)
     path.write_bytes(path.read_bytes()[:-lost])
-    store = RecordStore(path, HEADER)
+    store = Journal(path, HEADER)
     assert store.records == [{"value": 1}]
     store.append({"value": 3})
     assert stored(path) == [{"value": 1}, {"value": 3}]
@@ -66,12 +65,12 @@ def test_a_file_of_another_kind_is_left_alone(tmp_path, content):
     path = tmp_path / "table.csv"
     path.write_text(content)
     message = f"store: expected a new file, or one with records to take up, got {path}, of another kind"
-    naive.check_refused(lambda: RecordStore(path, HEADER, "store"), InputError, message)
+    naive.check_refused(lambda: Journal(path, HEADER, "store"), InputError, message)
     assert path.read_text() == content
 
 
 def test_without_a_path_records_are_kept_in_memory():
-    store = RecordStore(None, HEADER)
+    store = Journal(None, HEADER)
     store.append({"value": 1})
     assert store.records == [{"value": 1}]
 
@@ -82,13 +81,3 @@ def test_nan_is_refused_and_nothing_is_written(tmp_path):
     with pytest.raises(ValueError, match="JSON compliant"):
         store.append({"value": float("nan")})
     assert stored(path) == store.records == [{"value": 1}]
-
-
-def test_the_hash_is_of_the_source(tmp_path, monkeypatch):
-    assert source_hash(sphere_theory) == source_hash(sphere_theory)
-    (tmp_path / "__init__.py").write_text("x = 1\n")
-    monkeypatch.setattr(sphere_theory, "__file__", str(tmp_path / "__init__.py"))
-    first = source_hash(sphere_theory)
-    (tmp_path / "other.py").write_text("")
-    assert len(first) == 16
-    assert source_hash(sphere_theory) != first
