@@ -79,7 +79,7 @@ def probe_bound(
     What a cell comes to depends on its own coordinates, `trials`, `s` and `seed`, not on the rest of the
     sweep; all directions of a cell meet the same W and X. The defaults are 10⁵ trials, a few minutes; fewer
     sizes or trials make a quick look. Every cell is kept in `store` as soon as it is measured, and a later
-    run of the same source, trials, s, seed and layer takes it from there.
+    run of the same code, trials, s, seed and layer takes it from there.
 
     Parameters
     ----------

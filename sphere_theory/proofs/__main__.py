@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter
 
 from . import PROOFS, prove
-from .page import wrapped
+from .page import asked, wrapped
 from .proof import Outcome, Proof
 
 
@@ -34,16 +34,9 @@ def main(
     write
         Where the text goes; standard output when absent.
     """
-    names = list(sys.argv[1:] if argv is None else argv)
     write = write or sys.stdout.write
-    if {"-h", "--help"} & set(names):
-        write(f"{__doc__}\nProofs: {' '.join(registry)}\n")
-        return 0
-    unknown = [name for name in names if name not in registry]
-    if unknown:
-        sys.stderr.write(f"no proof named {', '.join(unknown)}; there are: {' '.join(registry)}\n")
-        return 2
-    return _print_all([find(name) for name in names or registry], write)
+    names = asked(argv, registry, __doc__, write)
+    return names if isinstance(names, int) else _print_all([find(name) for name in names], write)
 
 
 def _print_all(proofs: Sequence[Proof], write: Callable[[str], object]) -> int:

@@ -278,7 +278,7 @@ def test_unknown_name_exits_2(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["B8", "nonsense"]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert "nothing named nonsense" in captured.err
+    assert "no proof in Coq named nonsense" in captured.err
 
 
 def test_help_lists_the_claims(capsys: pytest.CaptureFixture[str]) -> None:

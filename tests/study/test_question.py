@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pkgutil
+from dataclasses import fields
 
 import pytest
 from point_factory import HOST, runs, together
@@ -32,6 +33,19 @@ def test_every_module_is_a_question_with_a_place_of_its_own():
 def test_no_two_questions_call_a_figure_by_one_name():
     names = [name for one in questions() for name in one.figures]
     assert len(set(names)) == len(names) > 20
+
+
+@pytest.mark.parametrize("quick", [True, False])
+@pytest.mark.parametrize("one", questions(), ids=lambda one: f"question {one.order}")
+def test_what_a_question_measures_is_plain_and_different(one, quick):
+    made = one.experiments(quick)
+    assert len(set(made)) == len(made) <= len(one.experiments(False))
+    for task in made:
+        given = {entry.name: getattr(task, entry.name) for entry in fields(task)}
+        assert type(task)(**given) == task
+        for value in task.config().values():
+            plain = value if isinstance(value, tuple) else (value,)
+            assert all(isinstance(item, str | int | float | tuple | None) for item in plain)
 
 
 @pytest.mark.parametrize("quick", [True, False])

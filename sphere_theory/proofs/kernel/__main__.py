@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 
-from sphere_theory.proofs.page import wrapped
+from sphere_theory.proofs.page import asked, wrapped
 
 from .check import ALLOWED, KernelOutcome, check_kernel
 from .statements import KERNEL_PROOFS, KernelProof
@@ -32,17 +32,12 @@ def main(
     write
         Where the text goes; standard output when absent.
     """
-    names = list(sys.argv[1:] if argv is None else argv)
     write = write or sys.stdout.write
-    if {"-h", "--help"} & set(names):
-        write(f"{__doc__}\nProofs: {' '.join(KERNEL_PROOFS)}\n")
-        return 0
-    unknown = [name for name in names if name not in KERNEL_PROOFS]
-    if unknown:
-        sys.stderr.write(f"the kernel proves nothing named {', '.join(unknown)}: {' '.join(KERNEL_PROOFS)}\n")
-        return 2
+    names = asked(argv, KERNEL_PROOFS, __doc__, write, "proof in Coq")
+    if isinstance(names, int):
+        return names
     write(symbol_table())
-    outcomes = [check(name) for name in names or KERNEL_PROOFS]
+    outcomes = [check(name) for name in names]
     for outcome in outcomes:
         write("".join(f"{line}\n" for line in _page(KERNEL_PROOFS[outcome.claim], outcome)))
     for outcome in outcomes:

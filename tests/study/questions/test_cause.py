@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -236,19 +234,12 @@ def test_streams_of_several_lengths_are_compared_at_the_longest(streams):
     assert "600 edits" in figure.get_supxlabel()
 
 
-def test_tasks_are_plain_and_have_three_seeds_at_least():
+def test_every_case_has_three_seeds_at_least():
     for quick in (True, False):
         made = QUESTION.experiments(quick)
-        assert len(set(made)) == len(made)
         for kind in (Intervention, EnergyStabilization):
             own = [task for task in made if isinstance(task, kind)]
             cases = {(task.host.label, task.editor) for task in own}
             assert len(own) >= 3 * len(cases)
             assert {task.host.name for task in own} == {"minilm", "synthetic"}
-        for task in made:
-            for value in task.config().values():
-                plain = value if isinstance(value, tuple) else (value,)
-                assert all(isinstance(item, str | int | float | None) for item in plain)
-            given = {entry.name: getattr(task, entry.name) for entry in fields(task)}
-            assert type(task)(**given) == task
     assert len(QUESTION.experiments(True)) < len(QUESTION.experiments(False))

@@ -88,11 +88,8 @@ def test_a_store_without_rows_says_nothing(tmp_path):
         assert list(QUESTION.answer(Material(store))) == []
 
 
-def test_tasks_are_plain_different_and_fewer_if_quick():
+def test_every_layer_is_measured_and_one_if_quick():
     full, quick = QUESTION.experiments(False), QUESTION.experiments(True)
-    assert len(set(full)) == len(full) > len(set(quick)) == len(quick)
     assert [task.host for task in full[:6]] == list(MiniLM.layers())
     assert [task.seed for task in full[6:]] == [0, 1, 2]
     assert [task.host for task in quick if isinstance(task.host, MiniLM)] == [MiniLM(3)]
-    plain = (str, int, float, tuple, type(None))
-    assert all(isinstance(value, plain) for task in full for value in task.config().values())
